@@ -1,0 +1,45 @@
+# Makes the imported target ff::torch from the folder in FREQFUSION_TORCH (found by scripts/libtorch).
+# Caffe2's own CMake package is not used: it demands a full CUDA toolkit and leaves foreign folders in the RUNPATH.
+
+if(NOT FREQFUSION_TORCH)
+  if(DEFINED ENV{LIBTORCH})
+    set(FREQFUSION_TORCH "$ENV{LIBTORCH}")
+  else()
+    message(FATAL_ERROR "No libtorch: pass -DFREQFUSION_TORCH=<folder with lib/ and include/>, set LIBTORCH, or use \"npm run build\", which finds or fetches one.")
+  endif()
+endif()
+get_filename_component(FREQFUSION_TORCH "${FREQFUSION_TORCH}" ABSOLUTE)
+
+foreach(file IN ITEMS include/ATen/core/Tensor.h include/torch/headeronly/version.h)
+  if(NOT EXISTS "${FREQFUSION_TORCH}/${file}")
+    if(file MATCHES "version.h" AND EXISTS "${FREQFUSION_TORCH}/include/torch/csrc/api/include/torch/version.h")
+      continue()
+    endif()
+    message(FATAL_ERROR "${FREQFUSION_TORCH} is no libtorch: it has no ${file}")
+  endif()
+endforeach()
+
+set(version_header "${FREQFUSION_TORCH}/include/torch/headeronly/version.h")
+if(NOT EXISTS "${version_header}")
+  set(version_header "${FREQFUSION_TORCH}/include/torch/csrc/api/include/torch/version.h")
+endif()
+foreach(part IN ITEMS MAJOR MINOR PATCH)
+  file(STRINGS "${version_header}" line REGEX "#define TORCH_VERSION_${part} ")
+  string(REGEX MATCH "[0-9]+" FREQFUSION_TORCH_${part} "${line}")
+endforeach()
+set(FREQFUSION_TORCH_VERSION "${FREQFUSION_TORCH_MAJOR}.${FREQFUSION_TORCH_MINOR}.${FREQFUSION_TORCH_PATCH}")
+if(FREQFUSION_TORCH_VERSION VERSION_LESS 2.7)
+  message(FATAL_ERROR "libtorch ${FREQFUSION_TORCH_VERSION} in ${FREQFUSION_TORCH} is too old: 2.7 or newer is needed")
+endif()
+message(STATUS "libtorch ${FREQFUSION_TORCH_VERSION}: ${FREQFUSION_TORCH}")
+
+set(torch_lib "${FREQFUSION_TORCH}/lib")
+set(so "${CMAKE_SHARED_LIBRARY_SUFFIX}")
+add_library(ff::torch INTERFACE IMPORTED)
+target_include_directories(ff::torch SYSTEM INTERFACE
+  "${FREQFUSION_TORCH}/include" "${FREQFUSION_TORCH}/include/torch/csrc/api/include")
+target_link_libraries(ff::torch INTERFACE "${torch_lib}/libtorch_cpu${so}" "${torch_lib}/libc10${so}")
+if(NOT APPLE)
+  # Without it the linker drops a library that is used for its operator registrations alone.
+  target_link_options(ff::torch INTERFACE "-Wl,--no-as-needed" "-Wl,-rpath-link,${torch_lib}")
+endif()

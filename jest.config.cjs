@@ -1,0 +1,10 @@
+module.exports = {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  transform: { '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json' }] },
+  modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/dist'],
+  // Every file loads libtorch and runs its own threads: two cores are best used by one file at a time.
+  maxWorkers: 1,
+  testTimeout: 60_000,
+};

@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { LoadError } from './errors';
+import type { Binding } from './native';
+
+/** The package's own folder: dist/ and lib/ both lie one level below it. */
+const ROOT = join(__dirname, '..');
+
+/**
+ * Loads build/Release/freqfusion.node, or the file that FREQFUSION_ADDON names.
+ * Throws ERR_ADDON_MISSING or ERR_ADDON_LOAD, saying what to do.
+ */
+export function loadBinding(): Binding {
+  const file = process.env.FREQFUSION_ADDON ?? join(ROOT, 'build', 'Release', 'freqfusion.node');
+  if (!existsSync(file)) {
+    throw new LoadError(
+      'ERR_ADDON_MISSING',
+      `the native addon is not built (no ${file}). Build it with "npm run build" in the repository, or with "npm explore freqfusion -- npm run build:native" where freqfusion is a dependency.`,
+      { expected: file, actual: 'no such file' },
+    );
+  }
+  try {
+    return require(file) as Binding;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LoadError(
+      'ERR_ADDON_LOAD',
+      `the native addon does not load: ${reason}. If libtorch was moved or updated since the build, run "npm run build:native" again.`,
+      { cause: error, expected: 'an addon that loads', actual: reason },
+    );
+  }
+}

@@ -1,0 +1,20 @@
+# The modules and models, linked into the addon.
+set(modules "${CMAKE_CURRENT_LIST_DIR}")
+
+add_library(freqfusion_modules OBJECT
+  ${modules}/module.cpp
+  ${modules}/options.cpp
+  ${modules}/registry.cpp
+  ${modules}/layers.cpp
+  ${modules}/fusion/freqfusion.cpp
+  ${modules}/fusion/offset_generator.cpp
+  ${modules}/fusion/fusion_pyramid.cpp
+  ${modules}/backbones/mscan.cpp
+  ${modules}/heads/hamburger.cpp
+  ${modules}/heads/light_ham_head.cpp
+  ${modules}/models/segnext.cpp
+  ${modules}/image/resize.cpp
+  ${modules}/image/preprocess.cpp
+  ${modules}/image/postprocess.cpp)
+target_include_directories(freqfusion_modules PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(freqfusion_modules PUBLIC ff::torch)

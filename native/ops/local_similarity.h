@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+#include "native/ops/export.h"
+
+namespace freqfusion {
+
+enum class Similarity { cosine, dot };
+
+// Throws c10::Error for any other name.
+FREQFUSION_API Similarity parse_similarity(std::string_view name);
+FREQFUSION_API const char* similarity_name(Similarity similarity);
+
+// Similarity of every pixel's feature vector with those of its dilated k x k window, the centre left out.
+// x [N, C, H, W] -> [N, k*k - 1, H, W], taps in row-major order; taps outside the map give 0.
+FREQFUSION_API at::Tensor local_similarity(const at::Tensor& x, int64_t kernel_size, int64_t dilation,
+                                           Similarity similarity);
+
+FREQFUSION_API at::Tensor local_similarity_backward(const at::Tensor& grad_output, const at::Tensor& x,
+                                                    int64_t kernel_size, int64_t dilation, Similarity similarity);
+
+}  // namespace freqfusion

@@ -1,0 +1,39 @@
+# libfreqfusion_ops: the operators alone, on libtorch alone. PyTorch loads it with torch.ops.load_library.
+set(ops "${CMAKE_CURRENT_LIST_DIR}")
+
+add_library(freqfusion_ops SHARED
+  ${ops}/border.cpp
+  ${ops}/carafe.cpp
+  ${ops}/kernel_normalizer.cpp
+  ${ops}/local_similarity.cpp
+  ${ops}/offset_sampler.cpp
+  ${ops}/cpu/carafe.cpp
+  ${ops}/cpu/kernel_normalizer.cpp
+  ${ops}/cpu/local_similarity.cpp
+  ${ops}/cpu/offset_sampler.cpp
+  ${ops}/cpu/isa.cpp)
+
+# Compiled once per instruction set; isa.cpp chooses at run time. These files use no std templates: a weak symbol
+# of the AVX-512 object could win at link time and crash a machine without it.
+set(kernel_sources
+  ${ops}/cpu/carafe_kernels.cpp
+  ${ops}/cpu/kernel_normalizer_kernels.cpp
+  ${ops}/cpu/local_similarity_kernels.cpp
+  ${ops}/cpu/offset_sampler_kernels.cpp)
+set(isa_names baseline)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND isa_names avx2 avx512)
+endif()
+set(isa_flags_avx2 -mavx2 -mfma -mf16c)
+set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+foreach(isa IN LISTS isa_names)
+  add_library(freqfusion_ops_${isa} OBJECT ${kernel_sources})
+  target_include_directories(freqfusion_ops_${isa} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_definitions(freqfusion_ops_${isa} PRIVATE FREQFUSION_ISA=${isa})
+  target_compile_options(freqfusion_ops_${isa} PRIVATE -O3 ${isa_flags_${isa}})
+  target_sources(freqfusion_ops PRIVATE $<TARGET_OBJECTS:freqfusion_ops_${isa}>)
+endforeach()
+
+target_include_directories(freqfusion_ops PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(freqfusion_ops PRIVATE ff::torch)
+set_target_properties(freqfusion_ops PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")
