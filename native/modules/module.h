@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@ namespace freqfusion {
 // Named tensors in the order in which they were added: the inputs and outputs of a module at the boundary.
 class NamedTensors {
  public:
+  // Replaces the tensor where the name is there already.
   void add(std::string name, at::Tensor tensor);
   const at::Tensor* find(const std::string& name) const;
   // ERR_INPUT_MISSING, naming the inputs that there are.
@@ -50,6 +52,9 @@ class Module {
   virtual ~Module() = default;
 
   std::vector<StateEntry> state(const std::string& prefix = "");
+  // Copies values into parameters and buffers by full name, converting dtype and device, then calls `loaded` on
+  // every module. ERR_STATE_KEY for an unknown name, ERR_STATE_SHAPE for another shape; then nothing is copied.
+  void load(const std::vector<std::pair<std::string, at::Tensor>>& values);
   // Moves parameters and buffers; integer buffers keep their dtype.
   void to(std::optional<at::Device> device, std::optional<at::ScalarType> dtype);
   // The reference's initialisation, deterministic for a seed (ERR_NOT_SUPPORTED where a module has none).
@@ -61,10 +66,12 @@ class Module {
 
  protected:
   // Each registers in call order and returns the tensor that the module then holds by reference.
-  void register_parameter(std::string name, at::Tensor* slot, at::IntArrayRef sizes);
+  void register_parameter(std::string name, at::Tensor* slot, at::IntArrayRef sizes);  // zeros, float32, on the CPU
   void register_buffer(std::string name, at::Tensor* slot, at::Tensor value);
   void register_child(std::string name, Module* child);  // the caller owns the child
   void visit_children(const std::function<void(Module&)>& visit);
+  // Called after state was loaded, to check or derive what depends on it.
+  virtual void loaded() {}
 
  private:
   struct Own {
@@ -73,9 +80,18 @@ class Module {
     StateKind kind;
   };
   void collect(const std::string& prefix, std::vector<StateEntry>& out);
+  void notify_loaded();
 
   std::vector<Own> parameters_, buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };
+
+// "[1, 64, 32, 32]", and PyTorch's name of a dtype ("float32"), for messages.
+std::string shape_text(const at::Tensor& tensor);
+std::string dtype_text(at::ScalarType dtype);
+
+// Checks a feature map [N, channels, H, W] with H, W >= 1 against a parameter of the module that takes it:
+// ERR_SHAPE, ERR_DTYPE or ERR_DEVICE, naming the input, what was expected and what came.
+void check_feature_map(const at::Tensor& tensor, const char* name, int64_t channels, const at::Tensor& parameter);
 
 }  // namespace freqfusion

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -48,10 +49,16 @@ class Options {
   const Options* find(const std::string& key) const;
   std::string path_of(const std::string& key) const;
   std::string describe() const;
+  double required_number(const std::string& key, const Options& value, bool integral) const;
   std::vector<double> number_list(const std::string& key, const std::vector<double>& fallback, bool integral) const;
 
   std::variant<std::monostate, bool, double, std::string, std::shared_ptr<const List>, std::shared_ptr<Map>> value_;
   std::string path_;
 };
+
+// The name of `known` with the smallest edit distance, or "" where none is near (over a third of the length away).
+std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
+// "a, b, c", for messages.
+std::string join(const std::vector<std::string>& words);
 
 }  // namespace freqfusion
