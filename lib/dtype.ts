@@ -49,7 +49,11 @@ interface TypedArrayByDType {
 /** The typed array that `Tensor<D>.data()` resolves to. */
 export type DataOf<D extends DType> = TypedArrayByDType[D];
 
-type TypedArrayConstructor = new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => ArrayBufferView;
+type TypedArrayConstructor = new (
+  buffer: ArrayBuffer,
+  byteOffset?: number,
+  length?: number,
+) => ArrayBufferView;
 
 const float16Array = (globalThis as { Float16Array?: TypedArrayConstructor }).Float16Array;
 

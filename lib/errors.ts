@@ -47,7 +47,8 @@ export class AbortError extends FreqFusionError {}
 /** Words a value for an error message: short, typed, never the whole of a large array. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
-  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
   if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${viewLength(value)})`;
   if (Array.isArray(value)) {
@@ -64,7 +65,12 @@ function viewLength(view: ArrayBufferView): number {
 }
 
 /** Makes the project's one argument error: "expected X for NAME, got Y". */
-export function invalidArgument(code: ErrorCode, name: string, expected: string, actual: unknown): ArgumentError {
+export function invalidArgument(
+  code: ErrorCode,
+  name: string,
+  expected: string,
+  actual: unknown,
+): ArgumentError {
   const got = describe(actual);
   return new ArgumentError(code, `expected ${expected} for ${name}, got ${got}`, { expected, actual: got });
 }

@@ -1,6 +1,6 @@
-import { loadBinding } from './loader';
 import type { DType } from './dtype';
 import { AbortError, ArgumentError, type ErrorCode, FreqFusionError, StateDictError } from './errors';
+import { loadBinding } from './loader';
 
 declare const tensorBrand: unique symbol;
 declare const moduleBrand: unique symbol;
@@ -20,7 +20,14 @@ export interface MappedFileHandle {
 }
 
 /** What the native options parser takes: JSON-like values. `undefined` members are left out. */
-export type OptionValue = null | undefined | boolean | number | string | readonly OptionValue[] | OptionRecord;
+export type OptionValue =
+  | null
+  | undefined
+  | boolean
+  | number
+  | string
+  | readonly OptionValue[]
+  | OptionRecord;
 /** An options object for a native operator or module. */
 export interface OptionRecord {
   readonly [key: string]: OptionValue;
@@ -77,7 +84,12 @@ export interface Binding {
   setSeed(seed: number): void;
 
   /** Copies the bytes, or borrows them (and keeps the buffer alive) when share is true. */
-  tensorFromBytes(bytes: ArrayBufferView | ArrayBuffer, dtype: DType, shape: readonly number[], share: boolean): TensorHandle;
+  tensorFromBytes(
+    bytes: ArrayBufferView | ArrayBuffer,
+    dtype: DType,
+    shape: readonly number[],
+    share: boolean,
+  ): TensorHandle;
   /** A view of mapped bytes; strides in elements. The file stays mapped while the tensor lives. */
   tensorFromMapped(
     file: MappedFileHandle,

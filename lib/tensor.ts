@@ -43,10 +43,14 @@ export class Tensor<D extends DType = DType> {
   /** @internal The native handle; throws ERR_DISPOSED after dispose(). */
   get handle(): TensorHandle {
     if (this.#handle === undefined) {
-      throw new FreqFusionError('ERR_DISPOSED', `tensor [${this.shape.join(', ')}] was used after dispose()`, {
-        expected: 'a live tensor',
-        actual: 'a disposed tensor',
-      });
+      throw new FreqFusionError(
+        'ERR_DISPOSED',
+        `tensor [${this.shape.join(', ')}] was used after dispose()`,
+        {
+          expected: 'a live tensor',
+          actual: 'a disposed tensor',
+        },
+      );
     }
     return this.#handle;
   }
@@ -122,7 +126,8 @@ export class Tensor<D extends DType = DType> {
   /** A view of the elements start, start + step, ... before end along one dimension; negative indices count from the end. */
   slice(dim: number, start: number, end: number = this.shape[this.#dim(dim)]!, step = 1): Tensor<D> {
     const axis = this.#dim(dim);
-    if (!Number.isSafeInteger(step) || step < 1) throw invalidArgument('ERR_RANGE', 'step', 'an integer from 1', step);
+    if (!Number.isSafeInteger(step) || step < 1)
+      throw invalidArgument('ERR_RANGE', 'step', 'an integer from 1', step);
     for (const [name, value] of [
       ['start', start],
       ['end', end],
@@ -230,7 +235,9 @@ export function full<D extends DType = 'float32'>(
   options: { dtype?: D; device?: Device } = {},
 ): Tensor<D> {
   const dtype = checkDType(options.dtype ?? 'float32');
-  return new Tensor<D>(native().tensorFull(checkShape(shape), value, dtype, checkDevice(options.device ?? 'cpu')));
+  return new Tensor<D>(
+    native().tensorFull(checkShape(shape), value, dtype, checkDevice(options.device ?? 'cpu')),
+  );
 }
 
 /** Joins tensors of one dtype and device along a dimension; all other sides must agree (ERR_SHAPE). */
@@ -259,13 +266,20 @@ export function cat<D extends DType>(tensors: readonly Tensor<D>[], dim = 0): Te
 
 function checkSame(what: 'dtype' | 'device', expected: string, actual: string): void {
   if (expected !== actual) {
-    throw invalidArgument(what === 'dtype' ? 'ERR_DTYPE' : 'ERR_DEVICE', 'cat()', `tensors of ${what} ${expected}`, actual);
+    throw invalidArgument(
+      what === 'dtype' ? 'ERR_DTYPE' : 'ERR_DEVICE',
+      'cat()',
+      `tensors of ${what} ${expected}`,
+      actual,
+    );
   }
 }
 
 /** Checks a list of sides: integers from 0 (and one -1 where a side may be inferred), at most 2^53 elements. */
 export function checkShape(shape: unknown, { inferred = false } = {}, name = 'shape'): number[] {
-  const expected = inferred ? 'an array of integers from 0, one of them -1 at most' : 'an array of integers from 0';
+  const expected = inferred
+    ? 'an array of integers from 0, one of them -1 at most'
+    : 'an array of integers from 0';
   if (!Array.isArray(shape)) throw invalidArgument('ERR_SHAPE', name, expected, shape);
   let free = 0;
   let count = 1;
@@ -279,7 +293,8 @@ export function checkShape(shape: unknown, { inferred = false } = {}, name = 'sh
     }
     count *= side;
   }
-  if (!Number.isSafeInteger(count)) throw invalidArgument('ERR_SHAPE', name, 'at most 2^53 - 1 elements', shape);
+  if (!Number.isSafeInteger(count))
+    throw invalidArgument('ERR_SHAPE', name, 'at most 2^53 - 1 elements', shape);
   return [...(shape as number[])];
 }
 
@@ -302,10 +317,20 @@ function toBytes(source: unknown, wanted: DType | undefined): SourceBytes {
   if (ArrayBuffer.isView(source)) {
     const own = DTYPE_OF_VIEW[tag];
     // 16-bit words carry bfloat16 and float16; bytes carry bool, and any dtype as raw memory.
-    const raw = tag === 'Uint16Array' ? ['float16', 'bfloat16'] : tag === 'Uint8Array' || tag === 'DataView' ? DTYPES_RAW : [];
+    const raw =
+      tag === 'Uint16Array'
+        ? ['float16', 'bfloat16']
+        : tag === 'Uint8Array' || tag === 'DataView'
+          ? DTYPES_RAW
+          : [];
     const dtype = wanted ?? own;
     if (dtype === undefined || (dtype !== own && !raw.includes(dtype))) {
-      throw invalidArgument('ERR_DTYPE', 'dtype', own === undefined ? `a dtype that ${tag} can carry` : own, wanted ?? tag);
+      throw invalidArgument(
+        'ERR_DTYPE',
+        'dtype',
+        own === undefined ? `a dtype that ${tag} can carry` : own,
+        wanted ?? tag,
+      );
     }
     checkWhole(source.byteLength, dtype);
     return { bytes: source, dtype, natural: [source.byteLength / DTYPE_BYTES[dtype]] };
@@ -313,14 +338,24 @@ function toBytes(source: unknown, wanted: DType | undefined): SourceBytes {
   if (typeof source === 'number' || typeof source === 'boolean' || Array.isArray(source)) {
     return fromNumbers(source, wanted ?? 'float32');
   }
-  throw invalidArgument('ERR_TYPE', 'source', 'a typed array, an ArrayBuffer or (nested) arrays of numbers', source);
+  throw invalidArgument(
+    'ERR_TYPE',
+    'source',
+    'a typed array, an ArrayBuffer or (nested) arrays of numbers',
+    source,
+  );
 }
 
 const DTYPES_RAW: readonly string[] = Object.keys(DTYPE_BYTES);
 
 function checkWhole(bytes: number, dtype: DType): void {
   if (bytes % DTYPE_BYTES[dtype] !== 0) {
-    throw invalidArgument('ERR_SHAPE', 'source', `a multiple of ${DTYPE_BYTES[dtype]} bytes for ${dtype}`, bytes);
+    throw invalidArgument(
+      'ERR_SHAPE',
+      'source',
+      `a multiple of ${DTYPE_BYTES[dtype]} bytes for ${dtype}`,
+      bytes,
+    );
   }
 }
 
@@ -330,17 +365,30 @@ function fromNumbers(source: unknown, dtype: DType): SourceBytes {
   const flat: (number | bigint | boolean)[] = [];
   flatten(source, natural, 0, flat);
   if (dtype === 'float16' || dtype === 'bfloat16') {
-    throw invalidArgument('ERR_DTYPE', 'dtype', 'a dtype that plain numbers can fill (make float32, then to())', dtype);
+    throw invalidArgument(
+      'ERR_DTYPE',
+      'dtype',
+      'a dtype that plain numbers can fill (make float32, then to())',
+      dtype,
+    );
   }
   const data =
     dtype === 'int64'
       ? BigInt64Array.from(flat, (value) => BigInt(value))
       : viewAs(new ArrayBuffer(flat.length * DTYPE_BYTES[dtype]), dtype);
-  if (dtype !== 'int64') flat.forEach((value, i) => ((data as Float64Array)[i] = dtype === 'bool' ? Number(Boolean(value)) : Number(value)));
+  if (dtype !== 'int64')
+    flat.forEach(
+      (value, i) => ((data as Float64Array)[i] = dtype === 'bool' ? Number(Boolean(value)) : Number(value)),
+    );
   return { bytes: data, dtype, natural };
 }
 
-function flatten(value: unknown, natural: readonly number[], depth: number, out: (number | bigint | boolean)[]): void {
+function flatten(
+  value: unknown,
+  natural: readonly number[],
+  depth: number,
+  out: (number | bigint | boolean)[],
+): void {
   if (depth === natural.length) {
     if (typeof value !== 'number' && typeof value !== 'boolean' && typeof value !== 'bigint') {
       throw invalidArgument('ERR_TYPE', 'source', 'numbers', value);
@@ -349,7 +397,12 @@ function flatten(value: unknown, natural: readonly number[], depth: number, out:
     return;
   }
   if (!Array.isArray(value) || value.length !== natural[depth]) {
-    throw invalidArgument('ERR_SHAPE', 'source', `nested arrays of equal length [${natural.join(', ')}]`, describe(value));
+    throw invalidArgument(
+      'ERR_SHAPE',
+      'source',
+      `nested arrays of equal length [${natural.join(', ')}]`,
+      describe(value),
+    );
   }
   for (const each of value) flatten(each, natural, depth + 1, out);
 }

@@ -8,11 +8,13 @@ if(DEFINED CMAKE_JS_INC)
     ${node}/allocator.cc
     ${node}/environment.cc
     ${node}/errors.cc
+    ${node}/jobs.cc
     ${node}/mapped_file.cc
     ${node}/modules.cc
     ${node}/operators.cc
     ${node}/options.cc
     ${node}/queue.cc
+    ${node}/runtime.cc
     ${node}/tensors.cc
     ${CMAKE_JS_SRC})
   target_compile_definitions(freqfusion PRIVATE

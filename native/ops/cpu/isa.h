@@ -1,5 +1,7 @@
 #pragma once
 
+#include "native/ops/export.h"
+
 // The kernels in *_kernels.cpp are compiled once per instruction set, inside namespace FREQFUSION_ISA
 // (baseline, avx2, avx512), and chosen here at run time.
 
@@ -9,8 +11,8 @@ enum class Isa { baseline, avx2, avx512 };
 
 // The best instruction set of this CPU; the environment variable FREQFUSION_ISA (baseline, avx2, avx512) can lower
 // it. Read once.
-Isa chosen_isa();
-const char* isa_name(Isa isa);
+FREQFUSION_API Isa chosen_isa();
+FREQFUSION_API const char* isa_name(Isa isa);
 
 }  // namespace freqfusion::cpu
 

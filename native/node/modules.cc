@@ -1,0 +1,157 @@
+#include "native/node/modules.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "native/modules/registry.h"
+#include "native/node/jobs.h"
+#include "native/node/options.h"
+
+namespace freqfusion::node {
+namespace {
+
+// A module and the lock on its list of tensors. Jobs of one device never overlap, so the lock only keeps the
+// JavaScript thread from reading names and shapes while a job swaps the tensors (moduleTo).
+struct SharedModule {
+  std::unique_ptr<Module> module;
+  std::mutex tensors_mutex;
+
+  c10::Device device() {
+    std::lock_guard lock(tensors_mutex);
+    const auto state = module->state();
+    return state.empty() ? c10::Device(c10::kCPU) : state.front().value->device();
+  }
+};
+
+struct ModuleBox {
+  static constexpr napi_type_tag tag = {0x52d7c40be9164fa3, 0xa4b1907f36e8d25c};
+  static constexpr const char* what = "module";
+
+  std::shared_ptr<SharedModule> shared;
+  std::shared_ptr<Ledger> ledger;
+
+  void on_release(napi_env) { ledger->live_modules -= 1; }
+};
+
+std::shared_ptr<SharedModule> shared_of(const Napi::Value& value) { return Handle<ModuleBox>::get(value).shared; }
+
+Napi::Value create(const Napi::CallbackInfo& info) {
+  auto shared = std::make_shared<SharedModule>();
+  shared->module = make_module(info[0].ToString(), parse_options(info[1]));
+  auto box = std::make_unique<ModuleBox>();
+  box->shared = std::move(shared);
+  box->ledger = Environment::of(info.Env()).ledger();
+  box->ledger->live_modules += 1;
+  return Handle<ModuleBox>::wrap(info.Env(), std::move(box));
+}
+
+Napi::Value dispose(const Napi::CallbackInfo& info) {
+  Handle<ModuleBox>::of(info[0]).release(info.Env());
+  return info.Env().Undefined();
+}
+
+Napi::Value state(const Napi::CallbackInfo& info) {
+  const auto shared = shared_of(info[0]);
+  std::lock_guard lock(shared->tensors_mutex);
+  const auto entries = shared->module->state();
+  Napi::Array list = Napi::Array::New(info.Env(), entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    Napi::Object entry = Napi::Object::New(info.Env());
+    entry.Set("name", entries[i].name);
+    entry.Set("dtype", dtype_name(entries[i].value->scalar_type()));
+    entry.Set("shape", to_array(info.Env(), entries[i].value->sizes()));
+    entry.Set("kind", entries[i].kind == StateKind::parameter ? "parameter" : "buffer");
+    list.Set(i, entry);
+  }
+  return list;
+}
+
+Napi::Value get(const Napi::CallbackInfo& info) {
+  const auto shared = shared_of(info[0]);
+  const std::string name = info[1].ToString();
+  std::lock_guard lock(shared->tensors_mutex);
+  for (const StateEntry& entry : shared->module->state()) {
+    if (entry.name == name) return wrap_tensor(info.Env(), entry.value->alias());
+  }
+  throw Error::argument("ERR_STATE_KEY", "name", "a name of the module's state", name);
+}
+
+// Checks everything before it copies anything, so that an error leaves the module as it was.
+void copy_values(Module& module, const NamedTensors& values) {
+  std::map<std::string, at::Tensor*> slots;
+  for (const StateEntry& entry : module.state()) slots.emplace(entry.name, entry.value);
+  for (const auto& [name, value] : values.entries()) {
+    const auto slot = slots.find(name);
+    if (slot == slots.end()) throw Error::argument("ERR_STATE_KEY", "name", "a name of the module's state", name);
+    if (!slot->second->sizes().equals(value.sizes())) {
+      throw Error::argument("ERR_STATE_SHAPE", name, c10::str(slot->second->sizes()), c10::str(value.sizes()));
+    }
+  }
+  for (const auto& [name, value] : values.entries()) slots[name]->copy_(value);
+}
+
+Napi::Value load(const Napi::CallbackInfo& info) {
+  const auto shared = shared_of(info[0]);
+  const auto names = info[1].As<Napi::Array>();
+  const auto values = info[2].As<Napi::Array>();
+  NamedTensors tensors;
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    tensors.add(names.Get(i).ToString(), unwrap_tensor(values.Get(i)));
+  }
+  return submit(
+      info, info.Env().Undefined(), shared->device(),
+      [shared, tensors = std::move(tensors)] { copy_values(*shared->module, tensors); },
+      [](Napi::Env env) { return env.Undefined(); });
+}
+
+Napi::Value initialize(const Napi::CallbackInfo& info) {
+  const auto shared = shared_of(info[0]);
+  const auto seed = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+  return submit(
+      info, info.Env().Undefined(), shared->device(), [shared, seed] { shared->module->initialize(seed); },
+      [](Napi::Env env) { return env.Undefined(); });
+}
+
+Napi::Value convert(const Napi::CallbackInfo& info) {
+  const auto shared = shared_of(info[0]);
+  std::optional<at::ScalarType> dtype;
+  std::optional<c10::Device> device;
+  if (!info[1].IsNull()) dtype = parse_dtype(info[1]);
+  if (!info[2].IsNull()) device = parse_device(info[2]);
+  return submit(
+      info, info.Env().Undefined(), shared->device(),
+      [shared, dtype, device] {
+        std::lock_guard lock(shared->tensors_mutex);
+        shared->module->to(device, dtype);
+      },
+      [](Napi::Env env) { return env.Undefined(); });
+}
+
+Napi::Value run(const Napi::CallbackInfo& info) {
+  const auto shared = shared_of(info[0]);
+  const std::string method = info[1].ToString();
+  const Options options = parse_options(info[3]);
+  NamedTensors inputs = unwrap_tensors(info[2]);
+  return submit_tensors(info, info[4], shared->device(), [shared, method, options, inputs = std::move(inputs)] {
+    return shared->module->run(method, inputs, options);
+  });
+}
+
+}  // namespace
+
+void export_modules(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("moduleCreate", boundary<create>);
+  add("moduleDispose", boundary<dispose>);
+  add("moduleState", boundary<state>);
+  add("moduleGet", boundary<get>);
+  add("moduleLoad", boundary<load>);
+  add("moduleInitialize", boundary<initialize>);
+  add("moduleTo", boundary<convert>);
+  add("moduleRun", boundary<run>);
+}
+
+}  // namespace freqfusion::node
