@@ -1,12 +1,11 @@
 import { checkDevice, type Device } from './device';
 import { checkDType, type DataOf, DTYPE_BYTES, type DType, viewAs } from './dtype';
-import { describe, FreqFusionError, invalidArgument } from './errors';
+import { FreqFusionError, invalidArgument } from './errors';
 import { native, type TensorHandle } from './native';
 import { adopt } from './scope';
+import { checkShape, type TensorSource, toBytes } from './tensor-source';
 
-/** Values that `tensor()` takes: a typed array, raw bytes, or plain (nested) arrays of numbers. */
-export type TensorSource = ArrayBufferView | ArrayBuffer | number | boolean | readonly TensorElement[];
-type TensorElement = number | bigint | boolean | readonly TensorElement[];
+export type { TensorSource } from './tensor-source';
 
 /** Options of {@link tensor}. */
 export interface TensorOptions<D extends DType> {
@@ -183,18 +182,6 @@ export class Tensor<D extends DType = DType> {
   }
 }
 
-const DTYPE_OF_VIEW: Readonly<Record<string, DType>> = {
-  Float32Array: 'float32',
-  Float64Array: 'float64',
-  Float16Array: 'float16',
-  BigInt64Array: 'int64',
-  Int32Array: 'int32',
-  Int16Array: 'int16',
-  Int8Array: 'int8',
-  Uint8Array: 'uint8',
-  Uint8ClampedArray: 'uint8',
-};
-
 /**
  * Makes a tensor from a typed array, raw bytes or plain numbers. Throws ERR_SHAPE where the shape does not fit the
  * elements, ERR_DTYPE where the array's type does not fit the dtype, ERR_TYPE for anything else.
@@ -273,136 +260,4 @@ function checkSame(what: 'dtype' | 'device', expected: string, actual: string): 
       actual,
     );
   }
-}
-
-/** Checks a list of sides: integers from 0 (and one -1 where a side may be inferred), at most 2^53 elements. */
-export function checkShape(shape: unknown, { inferred = false } = {}, name = 'shape'): number[] {
-  const expected = inferred
-    ? 'an array of integers from 0, one of them -1 at most'
-    : 'an array of integers from 0';
-  if (!Array.isArray(shape)) throw invalidArgument('ERR_SHAPE', name, expected, shape);
-  let free = 0;
-  let count = 1;
-  for (const side of shape as unknown[]) {
-    if (inferred && side === -1 && free === 0) {
-      free += 1;
-      continue;
-    }
-    if (typeof side !== 'number' || !Number.isSafeInteger(side) || side < 0) {
-      throw invalidArgument('ERR_SHAPE', name, expected, shape);
-    }
-    count *= side;
-  }
-  if (!Number.isSafeInteger(count))
-    throw invalidArgument('ERR_SHAPE', name, 'at most 2^53 - 1 elements', shape);
-  return [...(shape as number[])];
-}
-
-interface SourceBytes {
-  bytes: ArrayBufferView | ArrayBuffer;
-  dtype: DType;
-  natural: number[];
-}
-
-function toBytes(source: unknown, wanted: DType | undefined): SourceBytes {
-  if (wanted !== undefined) checkDType(wanted);
-  // Object.prototype.toString, not instanceof: typed arrays of another realm (jest, vm, workers) count as well.
-  const tag = Object.prototype.toString.call(source).slice(8, -1);
-  if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
-    const buffer = source as ArrayBuffer;
-    const dtype = wanted ?? 'uint8';
-    checkWhole(buffer.byteLength, dtype);
-    return { bytes: buffer, dtype, natural: [buffer.byteLength / DTYPE_BYTES[dtype]] };
-  }
-  if (ArrayBuffer.isView(source)) {
-    const own = DTYPE_OF_VIEW[tag];
-    // 16-bit words carry bfloat16 and float16; bytes carry bool, and any dtype as raw memory.
-    const raw =
-      tag === 'Uint16Array'
-        ? ['float16', 'bfloat16']
-        : tag === 'Uint8Array' || tag === 'DataView'
-          ? DTYPES_RAW
-          : [];
-    const dtype = wanted ?? own;
-    if (dtype === undefined || (dtype !== own && !raw.includes(dtype))) {
-      throw invalidArgument(
-        'ERR_DTYPE',
-        'dtype',
-        own === undefined ? `a dtype that ${tag} can carry` : own,
-        wanted ?? tag,
-      );
-    }
-    checkWhole(source.byteLength, dtype);
-    return { bytes: source, dtype, natural: [source.byteLength / DTYPE_BYTES[dtype]] };
-  }
-  if (typeof source === 'number' || typeof source === 'boolean' || Array.isArray(source)) {
-    return fromNumbers(source, wanted ?? 'float32');
-  }
-  throw invalidArgument(
-    'ERR_TYPE',
-    'source',
-    'a typed array, an ArrayBuffer or (nested) arrays of numbers',
-    source,
-  );
-}
-
-const DTYPES_RAW: readonly string[] = Object.keys(DTYPE_BYTES);
-
-function checkWhole(bytes: number, dtype: DType): void {
-  if (bytes % DTYPE_BYTES[dtype] !== 0) {
-    throw invalidArgument(
-      'ERR_SHAPE',
-      'source',
-      `a multiple of ${DTYPE_BYTES[dtype]} bytes for ${dtype}`,
-      bytes,
-    );
-  }
-}
-
-function fromNumbers(source: unknown, dtype: DType): SourceBytes {
-  const natural: number[] = [];
-  for (let level = source; Array.isArray(level); level = level[0]) natural.push(level.length);
-  const flat: (number | bigint | boolean)[] = [];
-  flatten(source, natural, 0, flat);
-  if (dtype === 'float16' || dtype === 'bfloat16') {
-    throw invalidArgument(
-      'ERR_DTYPE',
-      'dtype',
-      'a dtype that plain numbers can fill (make float32, then to())',
-      dtype,
-    );
-  }
-  const data =
-    dtype === 'int64'
-      ? BigInt64Array.from(flat, (value) => BigInt(value))
-      : viewAs(new ArrayBuffer(flat.length * DTYPE_BYTES[dtype]), dtype);
-  if (dtype !== 'int64')
-    flat.forEach(
-      (value, i) => ((data as Float64Array)[i] = dtype === 'bool' ? Number(Boolean(value)) : Number(value)),
-    );
-  return { bytes: data, dtype, natural };
-}
-
-function flatten(
-  value: unknown,
-  natural: readonly number[],
-  depth: number,
-  out: (number | bigint | boolean)[],
-): void {
-  if (depth === natural.length) {
-    if (typeof value !== 'number' && typeof value !== 'boolean' && typeof value !== 'bigint') {
-      throw invalidArgument('ERR_TYPE', 'source', 'numbers', value);
-    }
-    out.push(value);
-    return;
-  }
-  if (!Array.isArray(value) || value.length !== natural[depth]) {
-    throw invalidArgument(
-      'ERR_SHAPE',
-      'source',
-      `nested arrays of equal length [${natural.join(', ')}]`,
-      describe(value),
-    );
-  }
-  for (const each of value) flatten(each, natural, depth + 1, out);
 }

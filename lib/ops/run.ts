@@ -13,7 +13,9 @@ export async function runOperator<Output extends string>(
   const outputs = await runJob(
     signal,
     (job) => native().runOperator(name, handles, options, job),
-    (late) => Object.values(late).forEach((handle) => native().tensorDispose(handle)),
+    (late) => {
+      for (const handle of Object.values(late)) native().tensorDispose(handle);
+    },
   );
   return Object.fromEntries(
     Object.entries(outputs).map(([key, handle]) => [key, new Tensor(handle)]),
