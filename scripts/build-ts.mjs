@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { filesKey, readJson } from './build-key.mjs';
+import { runAttached } from './libtorch/process.mjs';
+
+const INPUTS = ['lib', 'tsconfig.json', 'package.json', 'scripts/build-ts.mjs'];
+const STAMP = 'build-stamp.json';
+
+/** The ESM face of the package: one instance of everything, whichever way it was imported. */
+function writeEsmWrapper(folder) {
+  const index = join(folder, 'index.js');
+  // In a process of its own: the module cache of this one must not keep the old build.
+  const script = `process.stdout.write(JSON.stringify(Object.keys(require(${JSON.stringify(index)}))))`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`dist/index.js does not load:\n${stderr}`);
+  const names = JSON.parse(stdout).filter((name) => name !== 'default' && name !== '__esModule');
+  const list = names.map((name) => `  ${name},\n`).join('');
+  writeFileSync(
+    join(folder, 'index.mjs'),
+    `import cjs from './index.js';\n\nexport const {\n${list}} = cjs;\n`,
+  );
+  writeFileSync(join(folder, 'index.d.mts'), "export * from './index.js';\n");
+}
+
+/** Compiles lib/ to dist/ unless nothing changed. dist/ is replaced as a whole: no file of a deleted source stays. */
+export async function buildTypeScript(root) {
+  const dist = join(root, 'dist');
+  const key = filesKey(root, INPUTS);
+  if (readJson(join(dist, STAMP))?.key === key) return false;
+  const partial = join(root, `dist.partial-${process.pid}`);
+  try {
+    const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+    const args = [tsc, '-p', 'tsconfig.json', '--outDir', partial, '--noEmitOnError'];
+    if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
+      throw new Error('the TypeScript build failed: see above');
+    writeEsmWrapper(partial);
+    const cli = join(partial, 'cli', 'main.js');
+    if (existsSync(cli)) chmodSync(cli, 0o755);
+    writeFileSync(join(partial, STAMP), `${JSON.stringify({ key })}\n`);
+    rmSync(dist, { recursive: true, force: true });
+    renameSync(partial, dist);
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+  }
+  return true;
+}
