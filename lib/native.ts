@@ -1,6 +1,7 @@
 import type { DType } from './dtype';
 import { AbortError, ArgumentError, type ErrorCode, FreqFusionError, StateDictError } from './errors';
 import { loadBinding } from './loader';
+import { isPromise } from './promise';
 
 declare const tensorBrand: unique symbol;
 declare const moduleBrand: unique symbol;
@@ -169,8 +170,8 @@ function guard<F extends (...args: never[]) => unknown>(call: F): F {
   return ((...args: Parameters<F>) => {
     try {
       const result = call(...args);
-      return result instanceof Promise
-        ? result.catch((error) => {
+      return isPromise(result)
+        ? result.then(undefined, (error) => {
             throw typed(error);
           })
         : result;

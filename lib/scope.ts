@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { isPromise } from './promise';
 
 /** Anything with native memory: a tensor, a module, a model. */
 export interface NativeResource {
@@ -43,7 +44,7 @@ export function scope<T>(run: () => T): T {
     inner.close(undefined);
     throw error;
   }
-  if (!(result instanceof Promise)) {
+  if (!isPromise(result)) {
     inner.close(result);
     return result;
   }
