@@ -45,10 +45,10 @@ void Module::collect(const std::string& prefix, std::vector<StateEntry>& out) {
   for (const auto& [name, child] : children_) child->collect(prefix + name + '.', out);
 }
 
-void Module::load(const std::vector<std::pair<std::string, at::Tensor>>& values) {
+void Module::load(const NamedTensors& values) {
   std::unordered_map<std::string, at::Tensor*> slots;
   for (const StateEntry& entry : state()) slots.emplace(entry.name, entry.value);
-  for (const auto& [name, value] : values) {
+  for (const auto& [name, value] : values.entries()) {
     const auto slot = slots.find(name);
     if (slot == slots.end()) {
       throw Error::argument("ERR_STATE_KEY", "state dict key", "a name of the module's state", name);
@@ -57,7 +57,7 @@ void Module::load(const std::vector<std::pair<std::string, at::Tensor>>& values)
       throw Error::argument("ERR_STATE_SHAPE", name, "shape " + shape_text(*slot->second), shape_text(value));
     }
   }
-  for (const auto& [name, value] : values) slots.at(name)->copy_(value);
+  for (const auto& [name, value] : values.entries()) slots.at(name)->copy_(value);
   notify_loaded();
 }
 

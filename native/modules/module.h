@@ -54,7 +54,7 @@ class Module {
   std::vector<StateEntry> state(const std::string& prefix = "");
   // Copies values into parameters and buffers by full name, converting dtype and device, then calls `loaded` on
   // every module. ERR_STATE_KEY for an unknown name, ERR_STATE_SHAPE for another shape; then nothing is copied.
-  void load(const std::vector<std::pair<std::string, at::Tensor>>& values);
+  void load(const NamedTensors& values);
   // Moves parameters and buffers; integer buffers keep their dtype.
   void to(std::optional<at::Device> device, std::optional<at::ScalarType> dtype);
   // The reference's initialisation, deterministic for a seed (ERR_NOT_SUPPORTED where a module has none).

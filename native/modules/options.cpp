@@ -66,6 +66,10 @@ bool Options::has(const std::string& key) const {
   return value != nullptr && !value->is_null();
 }
 
+bool Options::is_list(const std::string& key) const {
+  return has(key) && std::holds_alternative<std::shared_ptr<const List>>(find(key)->value_);
+}
+
 void Options::set(const std::string& key, Options value) {
   // Copies of an Options share their map, so a change is made on a map of this object's own.
   auto* current = std::get_if<std::shared_ptr<Map>>(&value_);

@@ -25,6 +25,7 @@ class Options {
   explicit Options(Map value);
 
   bool has(const std::string& key) const;  // present and not null
+  bool is_list(const std::string& key) const;
   void set(const std::string& key, Options value);
 
   bool boolean(const std::string& key, bool fallback) const;

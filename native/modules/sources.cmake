@@ -7,6 +7,7 @@ add_library(freqfusion_modules OBJECT
   ${modules}/registry.cpp
   ${modules}/layers.cpp
   ${modules}/fusion/freqfusion.cpp
+  ${modules}/fusion/freqfusion_options.cpp
   ${modules}/fusion/offset_generator.cpp
   ${modules}/fusion/fusion_pyramid.cpp
   ${modules}/backbones/mscan.cpp

@@ -1,6 +1,5 @@
 #include "native/node/modules.h"
 
-#include <map>
 #include <mutex>
 #include <optional>
 
@@ -77,20 +76,6 @@ Napi::Value get(const Napi::CallbackInfo& info) {
   throw Error::argument("ERR_STATE_KEY", "name", "a name of the module's state", name);
 }
 
-// Checks everything before it copies anything, so that an error leaves the module as it was.
-void copy_values(Module& module, const NamedTensors& values) {
-  std::map<std::string, at::Tensor*> slots;
-  for (const StateEntry& entry : module.state()) slots.emplace(entry.name, entry.value);
-  for (const auto& [name, value] : values.entries()) {
-    const auto slot = slots.find(name);
-    if (slot == slots.end()) throw Error::argument("ERR_STATE_KEY", "name", "a name of the module's state", name);
-    if (!slot->second->sizes().equals(value.sizes())) {
-      throw Error::argument("ERR_STATE_SHAPE", name, c10::str(slot->second->sizes()), c10::str(value.sizes()));
-    }
-  }
-  for (const auto& [name, value] : values.entries()) slots[name]->copy_(value);
-}
-
 Napi::Value load(const Napi::CallbackInfo& info) {
   const auto shared = shared_of(info[0]);
   const auto names = info[1].As<Napi::Array>();
@@ -101,7 +86,7 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   }
   return submit(
       info, info.Env().Undefined(), shared->device(),
-      [shared, tensors = std::move(tensors)] { copy_values(*shared->module, tensors); },
+      [shared, tensors = std::move(tensors)] { shared->module->load(tensors); },
       [](Napi::Env env) { return env.Undefined(); });
 }
 

@@ -1,0 +1,331 @@
+#include "native/modules/fusion/freqfusion.h"
+
+#include <ATen/ops/_upsample_nearest_exact2d.h>
+#include <ATen/ops/adaptive_avg_pool2d.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/replication_pad2d.h>
+#include <ATen/ops/upsample_bicubic2d.h>
+#include <ATen/ops/upsample_bilinear2d.h>
+#include <ATen/ops/upsample_nearest2d.h>
+
+#include <algorithm>
+#include <array>
+
+#include "native/modules/error.h"
+#include "native/ops/carafe.h"
+#include "native/ops/kernel_normalizer.h"
+
+namespace freqfusion {
+
+namespace {
+
+// Of both content encoders.
+Conv2dOptions encoder_options(const FreqFusionOptions& options) {
+  return {.kernel = square(options.encoder_kernel),
+          .padding = square((options.encoder_kernel - 1) * options.encoder_dilation / 2),
+          .dilation = square(options.encoder_dilation)};
+}
+
+at::Tensor window_of(bool hamming, int64_t kernel) {
+  return hamming ? hamming_window(kernel) : at::ones({1}, at::TensorOptions().dtype(at::kFloat));
+}
+
+Pair size_of(const at::Tensor& map) { return {map.size(2), map.size(3)}; }
+
+at::Tensor nearest(const at::Tensor& map, const Pair& size) { return at::upsample_nearest2d(map, size); }
+
+at::Tensor resize(const at::Tensor& map, const Pair& size, UpsampleMode mode, bool align_corners) {
+  switch (mode) {
+    case UpsampleMode::nearest:
+      return nearest(map, size);
+    case UpsampleMode::nearest_exact:
+      return at::_upsample_nearest_exact2d(map, size);
+    case UpsampleMode::bilinear:
+      return at::upsample_bilinear2d(map, size, align_corners);
+    case UpsampleMode::bicubic:
+      return at::upsample_bicubic2d(map, size, align_corners);
+    case UpsampleMode::area:
+      break;
+  }
+  return at::adaptive_avg_pool2d(map, size);
+}
+
+at::Tensor crop(const at::Tensor& map, const Pair& size) {
+  if (size_of(map) == size) return map;
+  return map.narrow(2, 0, size[0]).narrow(3, 0, size[1]).contiguous(map.suggest_memory_format());
+}
+
+at::Tensor pad_edge(const at::Tensor& map, const Pair& size) {
+  if (size_of(map) == size) return map;
+  return at::replication_pad2d(map, std::array<int64_t, 4>{0, size[1] - map.size(3), 0, size[0] - map.size(2)});
+}
+
+void check_window(const at::Tensor& buffer, const at::Tensor& window, const char* name) {
+  // Room for the rounding of a bfloat16 checkpoint; a different window is off by far more.
+  constexpr double kTolerance = 4e-3;
+  const at::Tensor values = buffer.to(at::kCPU, at::kFloat);
+  if (values.allclose(window, 0, kTolerance)) return;
+  throw Error::argument("ERR_STATE_VALUE", name,
+                        window.numel() == 1 ? "the constant 1 (hammingWindow false)" : "the Hamming window",
+                        "other values");
+}
+
+void check_reflectable(const at::Tensor& map, int64_t kernel, const char* name) {
+  const int64_t least = kernel / 2 + 1;
+  if (map.size(2) >= least && map.size(3) >= least) return;
+  const std::string side = std::to_string(least);
+  throw Error::argument(
+      "ERR_SHAPE", name,
+      "at least " + side + " x " + side + " pixels (border 'reflect' with kernel " + std::to_string(kernel) + ")",
+      shape_text(map));
+}
+
+void require_option(bool on, const char* option, const char* part) {
+  if (on) return;
+  throw Error::argument("ERR_NOT_SUPPORTED", option, std::string("true, without which there is no ") + part, "false");
+}
+
+}  // namespace
+
+FreqFusion::FreqFusion(const FreqFusionOptions& options)
+    : options_(check_freqfusion_options(options)),
+      hr_compressor_(options.hr_channels, options.compressed_channels),
+      lr_compressor_(options.lr_channels, options.compressed_channels),
+      encoder_(options.compressed_channels, options.lowpass_kernel * options.lowpass_kernel * options.up_group,
+               encoder_options(options)) {
+  register_buffer("hamming_lowpass", &hamming_lowpass_, window_of(options.hamming_window, options.lowpass_kernel));
+  register_buffer("hamming_highpass", &hamming_highpass_, window_of(options.hamming_window, options.highpass_kernel));
+  register_child("hr_channel_compressor", &hr_compressor_);
+  register_child("lr_channel_compressor", &lr_compressor_);
+  register_child("content_encoder", &encoder_);
+  if (options.feature_resample) {
+    sampler_.emplace(OffsetGeneratorOptions{.in_channels = options.compressed_channels,
+                                            .groups = options.feature_resample_group,
+                                            .kernel_size = options.encoder_kernel,
+                                            .norm = options.feature_resample_norm,
+                                            .direction_feat = options.direction_feat});
+    register_child("dysampler", &*sampler_);
+  }
+  if (options.use_high_pass) {
+    encoder2_.emplace(options.compressed_channels, options.highpass_kernel * options.highpass_kernel * options.up_group,
+                      encoder_options(options));
+    register_child("content_encoder2", &*encoder2_);
+  }
+}
+
+FreqFusion::Fused FreqFusion::forward(const at::Tensor& hr, const at::Tensor& lr, Trace* stages) const {
+  const Inputs in = fit(hr, lr);
+  Guidance guidance = guide(in, options_.use_high_pass ? Masks::low_and_high : Masks::low, stages);
+  at::Tensor lr_out = low_pass(in, guidance.mask_lr);
+  if (sampler_) lr_out = sampler_->forward(guidance.hr, guidance.lr, lr_out, stages).output;
+  guidance.hr.reset();
+  guidance.lr.reset();
+  // Without the high-pass branch the reference hands hr back as it came.
+  const at::Tensor hr_out = options_.use_high_pass ? high_pass(in.hr, guidance.mask_hr, options_.hr_residual) : hr;
+  return {crop(guidance.mask_lr, in.size), crop(hr_out, in.size), crop(lr_out, in.size)};
+}
+
+FreqFusion::Inputs FreqFusion::fit(const at::Tensor& hr, const at::Tensor& lr) const {
+  check_feature_map(hr, "hrFeat", options_.hr_channels, encoder_.weight);
+  check_feature_map(lr, "lrFeat", options_.lr_channels, encoder_.weight);
+  if (hr.size(0) != lr.size(0)) {
+    throw Error::argument("ERR_SHAPE", "lrFeat", "the batch of hrFeat " + shape_text(hr), shape_text(lr));
+  }
+  Inputs in{hr, lr, size_of(hr)};
+  const bool doubled = hr.size(2) == 2 * lr.size(2) && hr.size(3) == 2 * lr.size(3);
+  if (needs_doubled_size(options_) && !doubled) {
+    if (options_.size_policy == SizePolicy::strict) {
+      throw Error::argument("ERR_SHAPE", "hrFeat",
+                            "exactly twice the height and width of lrFeat " + shape_text(lr) +
+                                " (or sizePolicy 'pad', which pads both and crops the result)",
+                            shape_text(hr));
+    }
+    const Pair lr_size = {std::max(lr.size(2), (hr.size(2) + 1) / 2), std::max(lr.size(3), (hr.size(3) + 1) / 2)};
+    in.hr = pad_edge(hr, {2 * lr_size[0], 2 * lr_size[1]});
+    in.lr = pad_edge(lr, lr_size);
+  }
+  if (options_.border == Border::reflect) {
+    const at::Tensor& reassembled = options_.semi_conv ? in.lr : in.hr;
+    check_reflectable(reassembled, options_.lowpass_kernel, options_.semi_conv ? "lrFeat" : "hrFeat");
+    if (options_.use_high_pass) check_reflectable(in.hr, options_.highpass_kernel, "hrFeat");
+  }
+  return in;
+}
+
+FreqFusion::Guidance FreqFusion::guide(const Inputs& in, Masks wanted, Trace* stages) const {
+  Guidance guidance{hr_compressor_.forward(in.hr), lr_compressor_.forward(in.lr), {}, {}};
+  trace(stages, "compressedHr", guidance.hr);
+  trace(stages, "compressedLr", guidance.lr);
+  if (!options_.semi_conv) {
+    guide_by_resized(guidance, wanted, stages);
+  } else if (options_.comp_feat_upsample) {
+    guide_by_filters(guidance, wanted, stages);
+  } else {
+    guide_by_sum(guidance, wanted, stages);
+  }
+  return guidance;
+}
+
+// The default flow: the filters themselves bring the kernels' logits of both resolutions together. Stages carry
+// the names of the reference's calls; it normalises the low-pass logits twice (calls 2 and 3), here it is once.
+void FreqFusion::guide_by_filters(Guidance& guidance, Masks wanted, Trace* stages) const {
+  const CarafeOptions doubling{options_.lowpass_kernel, options_.up_group, 2, options_.border};
+
+  const at::Tensor high_hr = encoder2_->forward(guidance.hr);
+  trace(stages, "contentEncoder2Call0", high_hr);
+  const at::Tensor first_mask_hr = normalize(high_hr, options_.highpass_kernel);
+  trace(stages, "kernelNormalizerOut0", first_mask_hr);
+  guidance.hr = high_pass(guidance.hr, first_mask_hr, true);
+
+  at::Tensor low = encoder_.forward(guidance.hr);
+  trace(stages, "contentEncoderCall0", low);
+  trace(stages, "compressedHrEnhanced", guidance.hr);
+  const at::Tensor first_mask_lr = normalize(low, options_.lowpass_kernel);
+  trace(stages, "kernelNormalizerOut1", first_mask_lr);
+  const at::Tensor low_lr = encoder_.forward(guidance.lr);
+  trace(stages, "contentEncoderCall1", low_lr);
+  low = carafe(low_lr, first_mask_lr, doubling).add_(low);
+  trace(stages, "kernelNormalizerIn2", low);
+  guidance.mask_lr = normalize(low, options_.lowpass_kernel);
+  trace(stages, "kernelNormalizerOut2", guidance.mask_lr);
+  if (wanted == Masks::low) return;
+
+  const at::Tensor high_lr = encoder2_->forward(guidance.lr);
+  trace(stages, "contentEncoder2Call1", high_lr);
+  trace(stages, "kernelNormalizerIn3", low);
+  trace(stages, "kernelNormalizerOut3", guidance.mask_lr);
+  const at::Tensor high = carafe(high_lr, guidance.mask_lr, doubling).add_(high_hr);
+  trace(stages, "kernelNormalizerIn4", high);
+  guidance.mask_hr = normalize(high, options_.highpass_kernel);
+  trace(stages, "kernelNormalizerOut4", guidance.mask_hr);
+}
+
+// semi_conv without comp_feat_upsample: logits of both resolutions, lr's grown by nearest, summed.
+void FreqFusion::guide_by_sum(Guidance& guidance, Masks wanted, Trace* stages) const {
+  const auto logits = [&](const Conv2d& encoder) {
+    return nearest(encoder.forward(guidance.lr), size_of(guidance.hr)).add_(encoder.forward(guidance.hr));
+  };
+  const at::Tensor low = logits(encoder_);
+  trace(stages, "kernelNormalizerIn0", low);
+  guidance.mask_lr = normalize(low, options_.lowpass_kernel);
+  trace(stages, "kernelNormalizerOut0", guidance.mask_lr);
+  if (wanted == Masks::low) return;
+
+  const at::Tensor high = logits(*encoder2_);
+  trace(stages, "kernelNormalizerIn1", high);
+  guidance.mask_hr = normalize(high, options_.highpass_kernel);
+  trace(stages, "kernelNormalizerOut1", guidance.mask_hr);
+}
+
+// Without semi_conv: the compressed features are summed first, at hr's size, whatever lr's size is.
+void FreqFusion::guide_by_resized(Guidance& guidance, Masks wanted, Trace* stages) const {
+  const at::Tensor sum = nearest(guidance.lr, size_of(guidance.hr)).add_(guidance.hr);
+  trace(stages, "compressedSum", sum);
+  const at::Tensor low = encoder_.forward(sum);
+  trace(stages, "contentEncoderCall0", low);
+  guidance.mask_lr = normalize(low, options_.lowpass_kernel);
+  trace(stages, "kernelNormalizerOut0", guidance.mask_lr);
+  if (wanted == Masks::low) return;
+
+  const at::Tensor high = encoder2_->forward(sum);
+  trace(stages, "contentEncoder2Call0", high);
+  guidance.mask_hr = normalize(high, options_.highpass_kernel);
+  trace(stages, "kernelNormalizerOut1", guidance.mask_hr);
+}
+
+at::Tensor FreqFusion::normalize(const at::Tensor& logits, int64_t kernel) const {
+  return kernel_normalizer(logits, kernel, options_.hamming_window, options_.up_group);
+}
+
+at::Tensor FreqFusion::low_pass(const Inputs& in, const at::Tensor& mask) const {
+  if (options_.semi_conv) {
+    return carafe(in.lr, mask, {options_.lowpass_kernel, options_.up_group, 2, options_.border});
+  }
+  const at::Tensor grown = resize(in.lr, size_of(in.hr), options_.upsample_mode, options_.align_corners);
+  return carafe(grown, mask, {options_.lowpass_kernel, options_.up_group, 1, options_.border});
+}
+
+at::Tensor FreqFusion::high_pass(const at::Tensor& x, const at::Tensor& mask, bool residual) const {
+  at::Tensor low = carafe(x, mask, {options_.highpass_kernel, options_.up_group, 1, options_.border});
+  // Beyond the end of the way from low to x: low + 2 (x - low) = x + (x - low), in one pass over memory.
+  return residual ? low.lerp_(x, 2) : low.sub_(x).neg_();
+}
+
+void FreqFusion::initialize(uint64_t seed) {
+  at::Generator generator = make_generator(seed);
+  initialize(generator);
+}
+
+void FreqFusion::initialize(at::Generator& generator) {
+  fill_conv_xavier(hr_compressor_, generator);
+  fill_conv_xavier(lr_compressor_, generator);
+  fill_conv_normal(encoder_, 0.001, generator);
+  // The reference's xavier pass reaches the sampler after the sampler has initialised itself: offsets start large.
+  if (sampler_) sampler_->fill_xavier(generator);
+  if (encoder2_) fill_conv_normal(*encoder2_, 0.001, generator);
+}
+
+// The kernels compute their window: a checkpoint with another one would silently give wrong results.
+void FreqFusion::loaded() {
+  check_window(hamming_lowpass_, window_of(options_.hamming_window, options_.lowpass_kernel), "hamming_lowpass");
+  check_window(hamming_highpass_, window_of(options_.hamming_window, options_.highpass_kernel), "hamming_highpass");
+}
+
+NamedTensors FreqFusion::run(const std::string& method, const NamedTensors& inputs, const Options& options) {
+  options.reject_unknown({"stages"});
+  NamedTensors stages;
+  Trace* log = options.boolean("stages", false) ? &stages : nullptr;
+  NamedTensors outputs;
+  if (method == "forward") {
+    Fused fused = forward(inputs.require("hrFeat"), inputs.require("lrFeat"), log);
+    outputs.add("maskLr", std::move(fused.mask));
+    outputs.add("hrFeat", std::move(fused.hr));
+    outputs.add("lrFeat", std::move(fused.lr));
+  } else if (method == "lowPassFilter") {
+    const Inputs in = fit(inputs.require("hrFeat"), inputs.require("lrFeat"));
+    const Guidance guidance = guide(in, Masks::low, log);
+    outputs.add("maskLr", crop(guidance.mask_lr, in.size));
+    outputs.add("lrFeat", crop(low_pass(in, guidance.mask_lr), in.size));
+  } else if (method == "highPassFilter") {
+    require_option(options_.use_high_pass, "useHighPass", "the high-pass filter");
+    const Inputs in = fit(inputs.require("hrFeat"), inputs.require("lrFeat"));
+    const Guidance guidance = guide(in, Masks::low_and_high, log);
+    outputs.add("maskHr", crop(guidance.mask_hr, in.size));
+    outputs.add("hrFeat", crop(high_pass(in.hr, guidance.mask_hr, options_.hr_residual), in.size));
+  } else if (method == "offsetGenerator") {
+    require_option(options_.feature_resample, "featureResample", "the offset generator");
+    outputs = run_offset_generator(inputs, log);
+  } else {
+    throw Error::argument("ERR_METHOD_UNKNOWN", "method",
+                          "one of forward, lowPassFilter, highPassFilter, offsetGenerator", '"' + method + '"');
+  }
+  for (const auto& [name, tensor] : stages.entries()) outputs.add(name, tensor);
+  return outputs;
+}
+
+NamedTensors FreqFusion::run_offset_generator(const NamedTensors& inputs, Trace* stages) const {
+  OffsetGenerator::Result result;
+  Pair size{};
+  if (const at::Tensor* hr_x = inputs.find("hrX")) {
+    result = sampler_->forward(*hr_x, inputs.require("lrX"), inputs.require("feat2sample"), stages);
+    size = size_of(result.output);
+  } else {
+    const Inputs in = fit(inputs.require("hrFeat"), inputs.require("lrFeat"));
+    const Guidance guidance = guide(in, Masks::low, stages);
+    result = sampler_->forward(guidance.hr, guidance.lr, low_pass(in, guidance.mask_lr), stages);
+    size = in.size;
+  }
+  NamedTensors outputs;
+  outputs.add("offset", std::move(result.offset));
+  outputs.add("lrFeat", crop(result.output, size));
+  return outputs;
+}
+
+std::unique_ptr<Module> make_freqfusion(const Options& options) {
+  options.reject_unknown(freqfusion_option_names());
+  return std::make_unique<FreqFusion>(
+      parse_freqfusion_options(options, options.integer("hrChannels"), options.integer("lrChannels")));
+}
+
+}  // namespace freqfusion
