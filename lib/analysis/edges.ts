@@ -39,7 +39,10 @@ function laplacian(labels: Uint8Array, height: number, width: number): Uint8Arra
     for (let x = 0; x < width; x += 1) {
       const row = y * width;
       const sum =
-        labels[up + x]! + labels[down + x]! + labels[row + mirror(x - 1, width)]! + labels[row + mirror(x + 1, width)]!;
+        labels[up + x]! +
+        labels[down + x]! +
+        labels[row + mirror(x - 1, width)]! +
+        labels[row + mirror(x + 1, width)]!;
       if (sum !== 4 * labels[row + x]!) marks[row + x] = 1;
     }
   }

@@ -1,6 +1,6 @@
 import { invalidArgument } from '../errors';
 import { splitEdges } from './edges';
-import { type LabelMap, labelTable, VOID_LABEL } from './label-map';
+import { type LabelMapping, labelTable, VOID_LABEL } from './label-map';
 import { type InterpolationMode, planeResizer, resizeLabels } from './resize';
 
 /** A map of features of one image: [channels, height, width] in C order. */
@@ -35,14 +35,18 @@ export interface FeatureSimilarityOptions {
   /** Keep the first channels of every map alone: true keeps 256, a number that many. Default false. */
   channelClip?: boolean | number;
   /** How label values name classes. Default 'cityscapes'. */
-  labelMap?: LabelMap;
+  labelMap?: LabelMapping;
   /** Number of classes; 255 is void. Default 19. */
   numClasses?: number;
   /** Called after every image. */
   onProgress?: (done: number, total: number | undefined) => void;
 }
 
-/** Figures of one class; null where no two images had entries for it. */
+/**
+ * Figures of one class. As in the reference, a figure is null where it would rest on too little: the intra figures
+ * with border pixels in fewer than two images, the inter figures with fewer than two pairs of centres, and the
+ * right rate where the class has a centre in fewer than two images.
+ */
 export interface ClassSimilarity {
   /** Class index. */
   label: number;
@@ -91,10 +95,6 @@ class Pool {
     this.spread += delta * (value - this.mean);
   }
 
-  get reported(): boolean {
-    return this.images > 1;
-  }
-
   get std(): number {
     return Math.sqrt(this.spread / (this.count - 1));
   }
@@ -103,7 +103,10 @@ class Pool {
 interface Totals {
   intra: Pool[];
   inter: Pool[];
+  /** Border pixels whose own centre is the nearest. */
   right: Float64Array;
+  /** Images in which the class has a centre. */
+  centred: Uint32Array;
 }
 
 interface Settings {
@@ -129,7 +132,12 @@ export async function featureSimilarity(
 ): Promise<FeatureSimilarity> {
   const settings = resolve(options);
   const pools = () => Array.from({ length: settings.numClasses }, () => new Pool());
-  const totals: Totals = { intra: pools(), inter: pools(), right: new Float64Array(settings.numClasses) };
+  const totals: Totals = {
+    intra: pools(),
+    inter: pools(),
+    right: new Float64Array(settings.numClasses),
+    centred: new Uint32Array(settings.numClasses),
+  };
   const total = Array.isArray(samples) ? samples.length : undefined;
   let images = 0;
   for await (const sample of samples) {
@@ -179,9 +187,8 @@ function addImage(sample: SimilaritySample, settings: Settings, totals: Totals):
 
   const norms = present.map((_, k) => norm(centres, k * channels, channels));
   for (const [a, label] of present.entries()) {
-    if (a + 1 === present.length) break;
+    totals.centred[label] = totals.centred[label]! + 1;
     const pool = totals.inter[label]!;
-    pool.images += 1;
     for (let b = a + 1; b < present.length; b += 1) {
       let dot = 0;
       for (let c = 0; c < channels; c += 1) dot += centres[a * channels + c]! * centres[b * channels + c]!;
@@ -210,7 +217,8 @@ function addImage(sample: SimilaritySample, settings: Settings, totals: Totals):
     const mine = cosine(own);
     totals.intra[label]!.add(mine);
     seen.add(label);
-    if (present.every((_, k) => k === own || cosine(k) <= mine)) totals.right[label] = totals.right[label]! + 1;
+    if (present.every((_, k) => k === own || cosine(k) <= mine))
+      totals.right[label] = totals.right[label]! + 1;
   }
   for (const label of seen) totals.intra[label]!.images += 1;
 }
@@ -220,7 +228,9 @@ const COSINE_EPSILON = 1e-8;
 function classesOf(labels: Uint8Array, numClasses: number): number[] {
   const counts = new Uint32Array(256);
   for (const label of labels) counts[label] = counts[label]! + 1;
-  return Array.from({ length: numClasses }, (_, label) => label).filter((label) => counts[label]! > 0 && label !== VOID_LABEL);
+  return Array.from({ length: numClasses }, (_, label) => label).filter(
+    (label) => counts[label]! > 0 && label !== VOID_LABEL,
+  );
 }
 
 function pixelsOf(labels: Uint8Array, slot: Int16Array): Int32Array {
@@ -283,16 +293,16 @@ function norm(values: Float64Array, start: number, length: number): number {
   return Math.max(Math.sqrt(sum), COSINE_EPSILON);
 }
 
-function summarize({ intra, inter, right }: Totals, images: number): FeatureSimilarity {
+function summarize({ intra, inter, right, centred }: Totals, images: number): FeatureSimilarity {
   const classes = intra.map((pool, label): ClassSimilarity => {
     const others = inter[label]!;
     return {
       label,
-      intraMean: pool.reported ? pool.mean : null,
-      intraStd: pool.reported ? pool.std : null,
-      interMean: others.reported ? others.mean : null,
-      interStd: others.reported ? others.std : null,
-      rightRate: pool.reported ? right[label]! / pool.count : null,
+      intraMean: pool.images > 1 ? pool.mean : null,
+      intraStd: pool.images > 1 ? pool.std : null,
+      interMean: others.count > 1 ? others.mean : null,
+      interStd: others.count > 1 ? others.std : null,
+      rightRate: centred[label]! > 1 && pool.count > 0 ? right[label]! / pool.count : null,
       pixels: pool.count,
     };
   });

@@ -25,7 +25,9 @@ function bilinearAxis(source: number, target: number): Axis {
 
 function nearestAxis(source: number, target: number): Axis {
   const scale = Math.fround(source / target);
-  const low = Int32Array.from({ length: target }, (_, i) => Math.min(Math.floor(Math.fround(i * scale)), source - 1));
+  const low = Int32Array.from({ length: target }, (_, i) =>
+    Math.min(Math.floor(Math.fround(i * scale)), source - 1),
+  );
   return { low, high: low, weight: new Float32Array(target) };
 }
 
@@ -72,7 +74,9 @@ export function resizeLabels(
 ): Uint8Array {
   const rowScale = 1 / (targetHeight / height);
   const columnScale = 1 / (targetWidth / width);
-  const columns = Int32Array.from({ length: targetWidth }, (_, x) => Math.min(Math.floor(x * columnScale), width - 1));
+  const columns = Int32Array.from({ length: targetWidth }, (_, x) =>
+    Math.min(Math.floor(x * columnScale), width - 1),
+  );
   const resized = new Uint8Array(targetHeight * targetWidth);
   for (let y = 0; y < targetHeight; y += 1) {
     const row = Math.min(Math.floor(y * rowScale), height - 1) * width;

@@ -74,7 +74,8 @@ export interface GoldenCase {
 
 // Members that describe where numbers come from and change no check.
 const REMARKS = new Set(['what', 'source', 'notes', 'note', 'computed_with', 'computedWith']);
-const OUTPUT_REMARKS = /^(stats|std|note|notes|minTop2Gap|f64_mismatch_fraction|float32VsFloat64|float32Error)$/;
+const OUTPUT_REMARKS =
+  /^(stats|std|note|notes|minTop2Gap|f64_mismatch_fraction|float32VsFloat64|float32Error)$/;
 const EXTRA = new Set(['file', 'file_bytes', 'file_sha256', 'expect', 'expect_ema', 'forward']);
 
 /** Reads the case.json of a folder. Throws GoldenError where it is missing, broken, or says what is not known. */
@@ -99,10 +100,20 @@ export function readCase(folder: string): GoldenCase {
 export function parseCase(value: JsonValue, folder = '.'): GoldenCase {
   const root = object(value, 'case.json');
   const extra: JsonObject = {};
-  const known = new Set(['family', 'case', 'config', 'seed', 'parameters', 'inputs', 'outputs', 'weightGain']);
+  const known = new Set([
+    'family',
+    'case',
+    'config',
+    'seed',
+    'parameters',
+    'inputs',
+    'outputs',
+    'weightGain',
+  ]);
   for (const [key, member] of Object.entries(root)) {
     if (EXTRA.has(key)) extra[key] = member;
-    else if (!known.has(key) && !REMARKS.has(key)) throw new GoldenError(`case.json: unknown member "${key}"`);
+    else if (!known.has(key) && !REMARKS.has(key))
+      throw new GoldenError(`case.json: unknown member "${key}"`);
   }
   const parsed: GoldenCase = {
     folder,
@@ -168,12 +179,14 @@ function parseOutput(value: JsonValue, index: number): GoldenOutput {
   const at = `outputs[${index}]`;
   const entry = object(value, at);
   for (const key of Object.keys(entry)) {
-    const known = /^(name|shape|tolerance|slice|fullShape|stored_shape|dtype)$/.test(key) || OUTPUT_REMARKS.test(key);
+    const known =
+      /^(name|shape|tolerance|slice|fullShape|stored_shape|dtype)$/.test(key) || OUTPUT_REMARKS.test(key);
     if (!known) throw new GoldenError(`${at}: unknown member "${key}"`);
   }
   const declared = shape(entry.shape, `${at}.shape`);
   // Two spellings of one thing: fullShape beside the stored shape, or stored_shape beside the full one.
-  const stored = entry.stored_shape === undefined ? declared : shape(entry.stored_shape, `${at}.stored_shape`);
+  const stored =
+    entry.stored_shape === undefined ? declared : shape(entry.stored_shape, `${at}.stored_shape`);
   let full: number[] | undefined = declared;
   if (entry.fullShape !== undefined) full = shape(entry.fullShape, `${at}.fullShape`);
   else if (entry.slice !== undefined && entry.stored_shape === undefined) full = undefined;
@@ -277,6 +290,11 @@ export function dtype(value: JsonValue | undefined, at: string): DType {
 }
 
 function wrong(at: string, expected: string, value: JsonValue | undefined): GoldenError {
-  const got = value === undefined ? 'nothing' : JSON.stringify(value, (_key, each) => (typeof each === 'bigint' ? `${each}` : each));
-  return new GoldenError(`${at}: expected ${expected}, got ${got.length > 80 ? `${got.slice(0, 77)}...` : got}`);
+  const got =
+    value === undefined
+      ? 'nothing'
+      : JSON.stringify(value, (_key, each) => (typeof each === 'bigint' ? `${each}` : each));
+  return new GoldenError(
+    `${at}: expected ${expected}, got ${got.length > 80 ? `${got.slice(0, 77)}...` : got}`,
+  );
 }

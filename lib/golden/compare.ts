@@ -40,10 +40,18 @@ export const PRECISION: Readonly<Partial<Record<DType, Precision>>> = {
  * Compares an output with its stored values: |got - want| <= atol + rtol |want|, NaN equal to NaN alone and an
  * infinity to itself alone. Where a slice is stored, `got` is the whole output.
  */
-export function compare(expected: GoldenOutput, want: HostArray, got: HostArray, precision?: Precision): Comparison {
+export function compare(
+  expected: GoldenOutput,
+  want: HostArray,
+  got: HostArray,
+  precision?: Precision,
+): Comparison {
   const { name } = expected;
   if (!sameShape(want.shape, expected.storedShape)) {
-    return refused(name, `the stored values have shape ${words(want.shape)}, case.json says ${words(expected.storedShape)}`);
+    return refused(
+      name,
+      `the stored values have shape ${words(want.shape)}, case.json says ${words(expected.storedShape)}`,
+    );
   }
   if (expected.shape !== undefined && !sameShape(got.shape, expected.shape)) {
     return refused(name, `expected shape ${words(expected.shape)}, got ${words(got.shape)}`);
@@ -118,12 +126,20 @@ function distance(a: number | bigint, b: number | bigint): number {
   return x === y || (Number.isNaN(x) && Number.isNaN(y)) ? 0 : Number.POSITIVE_INFINITY;
 }
 
-function relax(expected: GoldenOutput, stored: ArrayLike<number | bigint>, dtype: DType, precision?: Precision): Tolerance {
+function relax(
+  expected: GoldenOutput,
+  stored: ArrayLike<number | bigint>,
+  dtype: DType,
+  precision?: Precision,
+): Tolerance {
   const { tolerance } = expected;
   if (precision === undefined) return tolerance;
   if (!dtype.startsWith('float') && dtype !== 'bfloat16') {
     // Integers of a lower-precision run are arg-maxima and rounded pixels: near-ties may turn.
-    return { ...tolerance, mismatchFraction: Math.max(tolerance.mismatchFraction ?? 0, 4 * precision.relative) };
+    return {
+      ...tolerance,
+      mismatchFraction: Math.max(tolerance.mismatchFraction ?? 0, 4 * precision.relative),
+    };
   }
   let greatest = 0;
   for (let i = 0; i < stored.length; i += 1) {

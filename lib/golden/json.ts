@@ -1,5 +1,12 @@
 /** A number in a case file that JSON.parse would lose: an integer beyond 2^53. */
-export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | { [key: string]: JsonValue };
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | JsonValue[]
+  | { [key: string]: JsonValue };
 
 const MARK = '\u0000number:';
 

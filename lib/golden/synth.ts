@@ -17,7 +17,13 @@ export function synthKey(name: string, seed: number): number {
  * [low, high) and rounded once to float32. The same rule stands in test/goldens/README.md, so a checkpoint of
  * any size can be rebuilt anywhere without storing it.
  */
-export function uniform(name: string, shape: readonly number[], low: number, high: number, seed = 0): Float32Array {
+export function uniform(
+  name: string,
+  shape: readonly number[],
+  low: number,
+  high: number,
+  seed = 0,
+): Float32Array {
   const count = elements(shape);
   const key = synthKey(name, seed);
   const values = new Float32Array(count);
@@ -79,7 +85,13 @@ export function weight(
  * Bases of a non-negative matrix factorisation, [batch, channels, rank]: uniform in [0, 1) under the name
  * "nmf/bases", each column over the channels divided by its Euclidean norm (at least 1e-12).
  */
-export function nmfBases(batch: number, channels: number, rank: number, seed = 0, name = 'nmf/bases'): Float32Array {
+export function nmfBases(
+  batch: number,
+  channels: number,
+  rank: number,
+  seed = 0,
+  name = 'nmf/bases',
+): Float32Array {
   const values = uniform(name, [batch, channels, rank], 0, 1, seed);
   for (let b = 0; b < batch; b += 1) {
     for (let r = 0; r < rank; r += 1) {
