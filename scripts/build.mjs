@@ -26,11 +26,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     if (!['all', 'native', 'ts'].includes(part)) throw new Error(`expected native, ts or all, got ${part}`);
     await build(part);
   } catch (error) {
-    if (error.constructor === Error) {
-      console.error(`error: ${error.message}`);
-      process.exitCode = 1;
-    } else {
-      exitWith(error);
-    }
+    exitWith(error);
   }
 }

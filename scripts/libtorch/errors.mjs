@@ -25,11 +25,9 @@ export class SetupError extends Error {
 
 /** Ends a script on one line for a failure that is understood, and with the stack for one that is not. */
 export function exitWith(error) {
-  if (error instanceof SetupError) {
-    console.error(`error ${error.code}: ${error.message}`);
-    process.exitCode = error.exitCode;
-  } else {
-    console.error(error);
-    process.exitCode = 1;
-  }
+  const worded = error.constructor === Error && error.code === undefined;
+  process.exitCode = error instanceof SetupError ? error.exitCode : 1;
+  if (error instanceof SetupError) console.error(`error ${error.code}: ${error.message}`);
+  else if (worded) console.error(`error: ${error.message}`);
+  else console.error(error);
 }

@@ -29,12 +29,13 @@ export function runCommand(command, args, { onLine, ...options } = {}) {
 }
 
 /**
- * Runs a command on this terminal and resolves to its exit status. Not spawnSync: the lock that its caller holds is
+ * Runs a command on this terminal and resolves to its exit status; with a piped output, `onOutput` sees it. Not spawnSync: the lock that its caller holds is
  * kept alive by a timer.
  */
-export function runAttached(command, args, options = {}) {
+export function runAttached(command, args, { onOutput, ...options } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+    if (onOutput !== undefined) child.stdout.setEncoding('utf8').on('data', onOutput);
     child.on('error', reject);
     child.on('close', (status) => resolve(status));
   });

@@ -1,0 +1,54 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readJson } from '../build-key.mjs';
+import { RECORD } from '../build-native.mjs';
+import { runAttached, runCommand } from '../libtorch/process.mjs';
+import { fromLastLine, fromStatus } from './report.mjs';
+
+const SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
+
+/** The Python to test with: FREQFUSION_PYTHON, or python3. Its torch must be of the build's own version. */
+async function findPython(torch) {
+  const command = process.env.FREQFUSION_PYTHON ?? 'python3';
+  const wanted = `expected a Python with torch ${torch} (FREQFUSION_PYTHON, or python3 on PATH)`;
+  const probe = 'import numpy, torch; print(torch.__version__)';
+  const { status, stdout, stderr } = await runCommand(command, ['-c', probe], { cwd: '/' });
+  if (status === undefined) return { reason: `${wanted}, got no ${command}` };
+  if (status !== 0) return { reason: `${wanted}, got ${stderr.trim().split('\n').at(-1)}` };
+  const version = stdout.trim().split('+')[0];
+  return version === torch ? { command } : { reason: `${wanted}, got torch ${version}` };
+}
+
+/** Loads the operator library into PyTorch and runs every file of test/python against PyTorch itself. */
+export async function runPython(root) {
+  const files = readdirSync(join(root, 'test', 'python'), { recursive: true })
+    .filter((name) => /(^|\/)test_\w+\.py$/.test(name) || /^ops\/[a-z]\w*\.py$/.test(name))
+    .sort();
+  const { torch } = readJson(join(root, 'build', RECORD)) ?? {};
+  const { command, reason } = await findPython(torch);
+  if (command === undefined) return { skipped: files.map((name) => `test/python/${name}: ${reason}`) };
+  const library = join(root, 'build', 'Release', `libfreqfusion_ops.${SUFFIX}`);
+  if (!existsSync(library)) throw new Error(`expected ${library}, got no such file`);
+  const total = { passed: 0, failed: 0 };
+  for (const name of files) {
+    let output = '';
+    const status = await runAttached(
+      command,
+      [join('test', 'python', name), library, join('test', 'goldens')],
+      {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'inherit'],
+        onOutput: (text) => {
+          output += text;
+          process.stdout.write(text);
+        },
+      },
+    );
+    // A program that ends badly after its last line failed all the same.
+    const counted = fromLastLine(output) ?? fromStatus(status);
+    total.passed += counted.passed ?? 0;
+    total.failed += (counted.failed ?? 0) || (status === 0 ? 0 : 1);
+    console.log(`${status === 0 ? 'ok' : 'FAILED'} test/python/${name}`);
+  }
+  return total;
+}
