@@ -16,6 +16,11 @@ FREQFUSION_API at::Tensor kernel_normalizer(const at::Tensor& logits, int64_t ke
 FREQFUSION_API at::Tensor kernel_normalizer_backward(const at::Tensor& grad_output, const at::Tensor& output,
                                                      int64_t kernel_size, int64_t groups);
 
+// The same checks for every backend: k odd in 1..31, groups * k * k channels. Throws c10::Error.
+void check_kernel_normalizer(const at::Tensor& logits, int64_t kernel_size, int64_t groups);
+void check_kernel_normalizer_backward(const at::Tensor& grad_output, const at::Tensor& output, int64_t kernel_size,
+                                      int64_t groups);
+
 // The [1, 1, k, k] float32 window, computed in double: 0.54 - 0.46 cos(2 pi i / (k - 1)) along each side.
 FREQFUSION_API at::Tensor hamming_window(int64_t kernel_size);
 

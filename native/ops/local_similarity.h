@@ -22,4 +22,12 @@ FREQFUSION_API at::Tensor local_similarity(const at::Tensor& x, int64_t kernel_s
 FREQFUSION_API at::Tensor local_similarity_backward(const at::Tensor& grad_output, const at::Tensor& x,
                                                     int64_t kernel_size, int64_t dilation, Similarity similarity);
 
+// The same checks for every backend: k odd, dilation at least 1. Throws c10::Error.
+void check_local_similarity(const at::Tensor& x, int64_t kernel_size, int64_t dilation);
+void check_local_similarity_backward(const at::Tensor& grad_output, const at::Tensor& x, int64_t kernel_size,
+                                     int64_t dilation);
+
+// The [N, k*k - 1, H, W] output in x's memory format, not yet filled.
+at::Tensor empty_local_similarity(const at::Tensor& x, int64_t kernel_size);
+
 }  // namespace freqfusion

@@ -16,7 +16,12 @@ FREQFUSION_API at::Tensor offset_sampler(const at::Tensor& x, const at::Tensor& 
 
 // Gradients with respect to (x, offset).
 FREQFUSION_API std::tuple<at::Tensor, at::Tensor> offset_sampler_backward(const at::Tensor& grad_output,
-                                                                          const at::Tensor& x,
-                                                                          const at::Tensor& offset, int64_t groups);
+                                                                          const at::Tensor& x, const at::Tensor& offset,
+                                                                          int64_t groups);
+
+// The same checks for every backend. Throws c10::Error.
+void check_offset_sampler(const at::Tensor& x, const at::Tensor& offset, int64_t groups);
+void check_offset_sampler_backward(const at::Tensor& grad_output, const at::Tensor& x, const at::Tensor& offset,
+                                   int64_t groups);
 
 }  // namespace freqfusion
