@@ -99,7 +99,7 @@ export async function encodeLabelPng({ labels, width, height }: LabelMap): Promi
     : labels.BYTES_PER_ELEMENT === 1
       ? labels
       : Uint8Array.from(labels);
-  const raw = { width, height, channels: 1 as const, ...(wide ? { depth: 'ushort' as const } : {}) };
+  const raw = { width, height, channels: 1 as const };
   return sharp(samples as Uint8Array | Uint16Array, { raw, limitInputPixels: false })
     .toColourspace(wide ? 'grey16' : 'b-w')
     .png({ palette: false })
