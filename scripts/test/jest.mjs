@@ -19,10 +19,12 @@ export async function runJest(root, args) {
     const pending = results.testResults.flatMap(({ assertionResults }) =>
       assertionResults.filter(({ status }) => status === 'pending' || status === 'todo'),
     );
+    const notHere =
+      process.platform === 'linux' ? [] : ['test/build/elf.test.ts: it reads ELF files (Linux)'];
     return {
       passed: results.numPassedTests,
       failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
-      skipped: pending.map(({ fullName }) => fullName),
+      skipped: [...pending.map(({ fullName }) => fullName), ...notHere],
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
