@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson } from '../build-key.mjs';
 import { RECORD } from '../build-native.mjs';
@@ -21,8 +21,9 @@ async function findPython(torch) {
 
 /** Loads the operator library into PyTorch and runs every file of test/python against PyTorch itself. */
 export async function runPython(root) {
-  const files = readdirSync(join(root, 'test', 'python'), { recursive: true })
-    .filter((name) => /(^|\/)test_\w+\.py$/.test(name) || /^ops\/[a-z]\w*\.py$/.test(name))
+  const folder = join(root, 'test', 'python');
+  const files = readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.py') && readFileSync(join(folder, name), 'utf8').includes('__main__'))
     .sort();
   const { torch } = readJson(join(root, 'build', RECORD)) ?? {};
   const { command, reason } = await findPython(torch);
