@@ -59,25 +59,25 @@ export async function similarityPlot(
   drawKey(canvas, 16, 44);
   for (let tick = Math.round(low * 5); tick <= 5; tick += 1) {
     const x = at(tick / 5);
-    canvas.rectangle(x, top - 4, 1, rows.length * ROW + 4, 0, tick === 0 ? GREY : GRID);
+    canvas.rectangle(x, top - 4, 1, rows.length * ROW + 4, 0.5, tick === 0 ? GREY : GRID);
     const label = (tick / 5).toFixed(1);
     canvas.text(label, x - textWidth(label, 9) / 2, top + rows.length * ROW + 8, 9, GREY);
   }
   for (const [index, row] of rows.entries()) {
     const y = top + index * ROW;
-    if (index === rows.length - 1) canvas.rectangle(16, y - 3, width - 32, 1, 0, GREY);
+    if (index === rows.length - 1) canvas.rectangle(16, y - 3, width - 32, 1, 0.5, GREY);
     canvas.text(row.name, left - 12 - textWidth(row.name, CAP), y + (3 * BAR - CAP) / 2 + 2, CAP, INK);
     row.values.forEach((value, series) => {
       if (value === null) return;
       const bar = y + 2 + series * BAR;
       const [from, to] = [Math.min(at(0), at(value)), Math.max(at(0), at(value))];
-      canvas.rectangle(from, bar, Math.max(1, to - from), BAR - 1, 0, SERIES[series]!.color);
+      canvas.rectangle(from, bar, Math.max(1, to - from), BAR - 1, 0.5, SERIES[series]!.color);
       const spread = row.spread[series];
       if (typeof spread === 'number' && Number.isFinite(spread)) {
         const middle = bar + (BAR - 1) / 2 - 0.5;
         const [start, stop] = [at(value - spread), at(value + spread)];
-        canvas.rectangle(start, middle, Math.max(1, stop - start), 1, 0, INK);
-        for (const end of [start, stop]) canvas.rectangle(end, bar + 1, 1, BAR - 3, 0, INK);
+        canvas.rectangle(start, middle, Math.max(1, stop - start), 1, 0.5, INK);
+        for (const end of [start, stop]) canvas.rectangle(end, bar + 1, 1, BAR - 3, 0.5, INK);
       }
     });
     const shown = row.values[0];

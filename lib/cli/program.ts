@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { addConvert } from './convert';
+import { addEvaluate } from './evaluate';
+import { EXIT } from './exit';
+import { addInfo } from './info';
+import { addInspect } from './inspect';
+import { addSegment } from './segment';
+import { addSimilarity } from './similarity';
+import { addVerify } from './verify';
+import { version } from './version';
+
+/** The command line: one verb a file. */
+export function makeProgram(): Command {
+  const program = new Command('freqfusion');
+  program
+    .description('Dense image prediction with FreqFusion, on libtorch.')
+    .version(version(), '-V, --version')
+    .exitOverride()
+    .showHelpAfterError('Run with --help for the options.')
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ freqfusion segment page.png -o out.png
+  $ freqfusion segment scans/*.jpg -o segmented --format labels
+  $ freqfusion inspect model.pth
+
+Exit codes: ${EXIT.ok} success, ${EXIT.failed} a check or some of the inputs failed, ${EXIT.usage} wrong usage, ${EXIT.input} an input cannot be used,
+${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written, ${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
+    );
+  for (const add of [addSegment, addInspect, addConvert, addVerify, addSimilarity, addEvaluate, addInfo])
+    add(program);
+  return program;
+}

@@ -1,0 +1,32 @@
+import type { FamilyRunner } from '../run';
+import { carafeFamily } from './carafe';
+import { checkpointFamily } from './checkpoint';
+import { freqFusionFamily } from './freqfusion';
+import { kernelNormalizerFamily } from './kernel-normalizer';
+import { localSimilarityFamily } from './local-similarity';
+import { offsetSamplerFamily } from './offset-sampler';
+import { segNeXtFamily } from './segnext';
+import { segNeXtPreprocessFamily } from './segnext-preprocess';
+import { similarityFamily } from './similarity';
+
+const FAMILIES: readonly FamilyRunner[] = [
+  carafeFamily,
+  kernelNormalizerFamily,
+  localSimilarityFamily,
+  offsetSamplerFamily,
+  freqFusionFamily,
+  similarityFamily,
+  checkpointFamily,
+  segNeXtFamily,
+  segNeXtPreprocessFamily,
+];
+
+/** The runner of a family; undefined where the verifier does not know it. */
+export function familyRunner(family: string): FamilyRunner | undefined {
+  return FAMILIES.find((runner) => runner.family === family);
+}
+
+/** Names of the families that the verifier knows. */
+export function familyNames(): string[] {
+  return FAMILIES.map((runner) => runner.family);
+}
