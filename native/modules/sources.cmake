@@ -11,11 +11,15 @@ add_library(freqfusion_modules OBJECT
   ${modules}/fusion/offset_generator.cpp
   ${modules}/fusion/fusion_pyramid.cpp
   ${modules}/backbones/mscan.cpp
+  ${modules}/heads/conv_module.cpp
   ${modules}/heads/hamburger.cpp
   ${modules}/heads/light_ham_head.cpp
+  ${modules}/models/inference.cpp
   ${modules}/models/segnext.cpp
   ${modules}/image/resize.cpp
   ${modules}/image/preprocess.cpp
+  ${modules}/image/interpolation.cpp
+  ${modules}/image/class_vectors.cpp
   ${modules}/image/postprocess.cpp)
 target_include_directories(freqfusion_modules PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(freqfusion_modules PUBLIC ff::torch)

@@ -1,0 +1,177 @@
+#include "native/modules/image/preprocess.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "native/modules/error.h"
+
+namespace freqfusion {
+namespace {
+
+std::array<double, 3> three_numbers(const Options& options, const char* key, const std::array<double, 3>& fallback) {
+  const auto values = options.numbers(key, {fallback.begin(), fallback.end()});
+  if (values.size() != 3) {
+    throw Error::argument("ERR_OPTION_VALUE", key, "three numbers (RGB)", std::to_string(values.size()));
+  }
+  return {values[0], values[1], values[2]};
+}
+
+int64_t positive(int64_t value, const char* name) {
+  if (value < 1 || value > (int64_t{1} << 30)) {
+    throw Error::argument("ERR_OPTION_VALUE", name, "a whole number from 1 to 2^30", std::to_string(value));
+  }
+  return value;
+}
+
+void parse_resize(const Options& options, PreprocessOptions& out) {
+  const std::string mode = options.choice("mode", "keep-ratio", {"keep-ratio", "longest"});
+  out.filter = options.choice("filter", "bilinear", {"bilinear", "area"}) == "area" ? ImageFilter::area
+                                                                                    : ImageFilter::bilinear;
+  if (mode == "longest") {
+    options.reject_unknown({"mode", "size", "filter"});
+    out.resize = PreprocessOptions::Resize::longest;
+    out.long_side = positive(options.integer("size"), "resize.size");
+    return;
+  }
+  options.reject_unknown({"mode", "scale", "filter"});
+  const auto scale = options.integers("scale", {});
+  if (scale.size() != 2) {
+    throw Error::argument("ERR_OPTION_VALUE", "resize.scale", "[long side, short side]",
+                          std::to_string(scale.size()) + " numbers");
+  }
+  out.resize = PreprocessOptions::Resize::keep_ratio;
+  out.long_side = positive(std::max(scale[0], scale[1]), "resize.scale");
+  out.short_side = positive(std::min(scale[0], scale[1]), "resize.scale");
+}
+
+int64_t scaled_side(int64_t side, double scale) {
+  return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(side) * scale + 0.5));
+}
+
+ImageSize resized_size(ImageSize image, const PreprocessOptions& options) {
+  const auto longer = static_cast<double>(std::max(image.height, image.width));
+  const auto shorter = static_cast<double>(std::min(image.height, image.width));
+  double scale = static_cast<double>(options.long_side) / longer;
+  if (options.resize == PreprocessOptions::Resize::none) return image;
+  if (options.resize == PreprocessOptions::Resize::keep_ratio) {
+    scale = std::min(scale, static_cast<double>(options.short_side) / shorter);
+  }
+  return {scaled_side(image.height, scale), scaled_side(image.width, scale)};
+}
+
+int64_t up_to_multiple(int64_t side, int64_t divisor) { return (side + divisor - 1) / divisor * divisor; }
+
+// Every normalised value of a channel: (level - mean) * (1 / std), rounded to float32 after each step as cv2 does.
+std::array<float, 256> normalised_levels(double mean, double std) {
+  std::array<float, 256> levels{};
+  const auto centre = static_cast<double>(static_cast<float>(mean));
+  const double factor = 1.0 / static_cast<double>(static_cast<float>(std));
+  for (size_t level = 0; level < levels.size(); ++level) {
+    const auto difference = static_cast<float>(static_cast<double>(level) - centre);
+    levels[level] = static_cast<float>(static_cast<double>(difference) * factor);
+  }
+  return levels;
+}
+
+// image uint8 [h, w, 3] -> float32 [1, 3, size.height, size.width], zeros right and below the image.
+at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOptions& options, bool flip) {
+  const int64_t height = image.size(0), width = image.size(1);
+  const bool padded = size.height > height || size.width > width;
+  const auto type = image.options().dtype(at::kFloat);
+  at::Tensor output = padded ? at::zeros({1, 3, size.height, size.width}, type)
+                             : at::empty({1, 3, size.height, size.width}, type);
+  const std::array<float, 256> levels[3] = {normalised_levels(options.mean[0], options.std[0]),
+                                            normalised_levels(options.mean[1], options.std[1]),
+                                            normalised_levels(options.mean[2], options.std[2])};
+  const auto* pixels = image.const_data_ptr<uint8_t>();
+  auto* planes = output.mutable_data_ptr<float>();
+  const int64_t plane = size.height * size.width;
+  at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t y = begin; y < end; ++y) {
+      const uint8_t* pixel = pixels + y * width * 3;
+      float* row = planes + y * size.width;
+      for (int64_t x = 0; x < width; ++x, pixel += 3) {
+        const int64_t target = flip ? width - 1 - x : x;
+        for (int64_t c = 0; c < 3; ++c) row[c * plane + target] = levels[c][pixel[c]];
+      }
+    }
+  });
+  return output;
+}
+
+void check_image(const at::Tensor& image) {
+  if (image.scalar_type() != at::kByte) {
+    throw Error::argument("ERR_DTYPE", "image", "uint8", dtype_text(image.scalar_type()));
+  }
+  if (image.dim() != 3 || image.size(2) != 3 || image.size(0) < 1 || image.size(1) < 1) {
+    throw Error::argument("ERR_SHAPE", "image", "[H, W, 3] with H and W from 1", shape_text(image));
+  }
+  if (!image.device().is_cpu()) {
+    throw Error::argument("ERR_DEVICE", "image", "a tensor on the CPU", image.device().str());
+  }
+}
+
+}  // namespace
+
+PreprocessOptions PreprocessOptions::parse(const Options& options) {
+  options.reject_unknown({"resize", "multiple", "mean", "std"});
+  PreprocessOptions parsed;
+  if (options.has("resize")) parse_resize(options.child("resize"), parsed);
+  if (options.has("multiple")) {
+    const Options multiple = options.child("multiple");
+    multiple.reject_unknown({"divisor", "how"});
+    parsed.divisor = positive(multiple.integer("divisor", 32), "multiple.divisor");
+    parsed.pad = multiple.choice("how", "stretch", {"stretch", "pad"}) == "pad";
+  }
+  parsed.mean = three_numbers(options, "mean", parsed.mean);
+  parsed.std = three_numbers(options, "std", parsed.std);
+  for (const double value : parsed.std) {
+    if (!(value > 0)) throw Error::argument("ERR_OPTION_VALUE", "std", "positive numbers", std::to_string(value));
+  }
+  return parsed;
+}
+
+PreprocessOptions PreprocessOptions::scaled(double ratio, ImageSize image) const {
+  PreprocessOptions result = *this;
+  if (ratio == 1) return result;
+  if (resize == Resize::none) {
+    result.resize = Resize::keep_ratio;
+    result.long_side = std::max(image.height, image.width);
+    result.short_side = std::min(image.height, image.width);
+  }
+  const auto times = [ratio](int64_t side) {
+    return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(side) * ratio));
+  };
+  result.long_side = times(result.long_side);
+  result.short_side = times(result.short_side);
+  return result;
+}
+
+PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& base, double ratio, bool flip) {
+  check_image(image);
+  PreparedImage prepared;
+  const ImageSize original = {image.size(0), image.size(1)};
+  const PreprocessOptions options = base.scaled(ratio, original);
+  const ImageSize size = resized_size(original, options);
+  prepared.resized = resize_image(image.contiguous(), size, options.filter);
+  const ImageSize network = {up_to_multiple(size.height, options.divisor), up_to_multiple(size.width, options.divisor)};
+  prepared.multiple =
+      options.pad ? prepared.resized : resize_image(prepared.resized, network, ImageFilter::bilinear);
+  prepared.content = options.pad ? size : network;
+  prepared.input = normalise(prepared.multiple, network, options, flip);
+  return prepared;
+}
+
+NamedTensors preprocess(const NamedTensors& inputs, const Options& options) {
+  const PreparedImage prepared = prepare_image(inputs.require("image"), PreprocessOptions::parse(options));
+  NamedTensors outputs;
+  outputs.add("resized", prepared.resized);
+  outputs.add("multiple", prepared.multiple);
+  outputs.add("input", prepared.input);
+  return outputs;
+}
+
+}  // namespace freqfusion

@@ -1,0 +1,91 @@
+#include "native/modules/models/inference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "native/modules/error.h"
+
+namespace freqfusion {
+namespace {
+
+ImageSize parse_size(const Options& options, const char* name) {
+  const auto values = options.integers(name, {});
+  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
+    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1", std::to_string(values.size()) +
+                                                                                  " numbers, or one below 1");
+  }
+  return {values[0], values[1]};
+}
+
+// Starts of windows of `crop` that cover `side` at `stride`; the last one ends at the edge.
+std::vector<int64_t> window_starts(int64_t side, int64_t crop, int64_t stride) {
+  std::vector<int64_t> starts;
+  const int64_t count = std::max<int64_t>(side - crop + stride - 1, 0) / stride + 1;
+  for (int64_t i = 0; i < count; ++i) starts.push_back(std::max<int64_t>(std::min(i * stride, side - crop), 0));
+  return starts;
+}
+
+LogitWindow infer_window(const at::Tensor& input, int64_t top, int64_t left, ImageSize size, const Network& network) {
+  const at::Tensor crop = input.narrow(2, top, size.height).narrow(3, left, size.width);
+  return {network(crop).select(0, 0), top, left, size};
+}
+
+LogitView infer_view(const PreparedImage& image, bool flip, const InferenceOptions& options, const Network& network) {
+  LogitView view;
+  view.network = {image.input.size(2), image.input.size(3)};
+  view.content = image.content;
+  view.flip = flip;
+  if (!options.slide) {
+    view.windows.push_back(infer_window(image.input, 0, 0, view.network, network));
+    return view;
+  }
+  const ImageSize crop = {std::min(options.crop.height, view.network.height),
+                          std::min(options.crop.width, view.network.width)};
+  for (const int64_t top : window_starts(view.network.height, crop.height, options.stride.height)) {
+    for (const int64_t left : window_starts(view.network.width, crop.width, options.stride.width)) {
+      view.windows.push_back(infer_window(image.input, top, left, crop, network));
+    }
+  }
+  return view;
+}
+
+}  // namespace
+
+InferenceOptions InferenceOptions::parse(const Options& options) {
+  options.reject_unknown({"mode", "crop", "stride", "ratios", "flip"});
+  InferenceOptions parsed;
+  parsed.slide = options.choice("mode", "whole", {"whole", "slide"}) == "slide";
+  if (parsed.slide) {
+    parsed.crop = parse_size(options, "crop");
+    parsed.stride = parse_size(options, "stride");
+    if (parsed.stride.height > parsed.crop.height || parsed.stride.width > parsed.crop.width) {
+      throw Error::argument("ERR_OPTION_VALUE", "stride", "at most the crop (every pixel in a window)",
+                            std::to_string(parsed.stride.height) + " x " + std::to_string(parsed.stride.width));
+    }
+  }
+  parsed.ratios = options.numbers("ratios", parsed.ratios);
+  for (const double ratio : parsed.ratios) {
+    if (!(ratio > 0) || ratio > 16) {
+      throw Error::argument("ERR_OPTION_VALUE", "ratios", "numbers above 0 and at most 16", std::to_string(ratio));
+    }
+  }
+  if (parsed.ratios.empty()) throw Error::argument("ERR_OPTION_VALUE", "ratios", "at least one number", "none");
+  parsed.flip = options.boolean("flip", false);
+  return parsed;
+}
+
+std::vector<LogitView> infer_views(const at::Tensor& image, const PreprocessOptions& preprocess,
+                                   const InferenceOptions& inference, const Network& network) {
+  std::vector<LogitView> views;
+  for (const double ratio : inference.ratios) {
+    for (const bool flip : {false, true}) {
+      if (flip && !inference.flip) continue;
+      const PreparedImage prepared = prepare_image(image, preprocess, ratio, flip);
+      views.push_back(infer_view(prepared, flip, inference, network));
+    }
+  }
+  return views;
+}
+
+}  // namespace freqfusion
