@@ -5,6 +5,8 @@
 #include <ATen/ops/ones.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 #include "native/ops/cpu/kernel_normalizer_kernels.h"
 #include "native/ops/cpu/map_of.h"
 
@@ -13,6 +15,10 @@ namespace {
 
 // Rows that follow each other without a gap can be read as one.
 bool rows_join(const cpu::Map& map, int64_t width) { return map.row == map.column * width; }
+
+// Pixels of one run: its taps * run values take 16 KB of the first-level cache for the usual kernels, and the runs
+// stay long enough for the prefetcher to follow that many planes.
+int64_t run_length(int64_t taps) { return std::clamp<int64_t>(4096 / taps / 16 * 16, 16, 256); }
 
 cpu::KernelNormalizerArgs describe(const at::Tensor& in, const at::Tensor& grad, const at::Tensor& out,
                                    int64_t kernel_size, int64_t groups) {
@@ -29,7 +35,7 @@ cpu::KernelNormalizerArgs describe(const at::Tensor& in, const at::Tensor& grad,
     args.width *= args.height;
     args.height = 1;
   }
-  args.run = cpu::normalizer_run(args.taps);
+  args.run = run_length(args.taps);
   args.runs_per_row = (args.width + args.run - 1) / args.run;
   return args;
 }

@@ -17,13 +17,8 @@ struct KernelNormalizerArgs {
   const float* window;  // [taps]
 };
 
-// The pixels of one run: taps * run values stay in half of a 32 KB first-level cache for the usual kernels, and the
-// runs stay long enough for the prefetcher to follow `taps` planes.
+// Values of a working buffer: taps * run never exceeds it (kernel 31, runs of 16 pixels).
 constexpr int64_t kNormalizerBuffer = 31 * 31 * 16;
-constexpr int64_t normalizer_run(int64_t taps) {
-  const int64_t pixels = 4096 / taps / 16 * 16;
-  return pixels < 16 ? 16 : pixels > 256 ? 256 : pixels;
-}
 
 FREQFUSION_DECLARE_KERNEL(void, kernel_normalizer_forward,
                           (const KernelNormalizerArgs& args, int64_t begin, int64_t end))

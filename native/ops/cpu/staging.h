@@ -3,6 +3,8 @@
 // Small blocks of a map, copied between its storage and working buffers in the first-level cache. A kernel that
 // works on such blocks needs to know neither the layout nor the storage type, and no plane size makes it thrash.
 
+#include <stddef.h>
+
 #include "native/ops/cpu/map.h"
 #include "native/ops/cpu/vec.h"
 
@@ -19,15 +21,19 @@ FREQFUSION_INLINE void fill_zero(A* to, int64_t count) {
   __builtin_memset(to, 0, static_cast<size_t>(count) * sizeof(A));
 }
 
-// `count` values that lie `step` elements apart.
+// `count` values that lie `step` elements apart. Whole vectors are written: `to` has room for them, and the spare
+// lanes become 0.
 template <typename S>
 FREQFUSION_INLINE void load_run(const S* from, int64_t step, int64_t count, Accumulator<S>* to) {
   constexpr int lanes = Vec<Accumulator<S>>::size;
   int64_t i = 0;
   if (step == 1) {
     for (; i + lanes <= count; i += lanes) store(to + i, load(from + i));
+    if (i < count) store(to + i, load_partial(from + i, static_cast<int>(count - i)));
+    return;
   }
   for (; i < count; ++i) to[i] = widen(from[i * step]);
+  for (; i < whole_vectors<Accumulator<S>>(count); ++i) to[i] = 0;
 }
 
 template <typename S>
@@ -36,8 +42,16 @@ FREQFUSION_INLINE void store_run(S* to, int64_t step, int64_t count, const Accum
   int64_t i = 0;
   if (step == 1) {
     for (; i + lanes <= count; i += lanes) store(to + i, load(from + i));
+    if (i < count)
+      store_partial(to + i, load_partial(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
+    return;
   }
   for (; i < count; ++i) to[i * step] = narrow<S>(from[i]);
+}
+
+template <typename S>
+FREQFUSION_INLINE void zero_run(S* to, int64_t step, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i * step] = narrow<S>(0);
 }
 
 // A block of channels x pixels, working copy [channel][pixel] with `pitch` values a channel.
@@ -64,6 +78,18 @@ void store_planes(S* to, int64_t channel_step, int64_t column_step, int64_t chan
     for (int64_t c = 0; c < channels; ++c) store_run(to + c * channel_step, column_step, pixels, from + c * pitch);
   }
 }
+
+// Hands out pieces of one thread's scratch memory, each on a cache line of its own.
+struct Scratch {
+  char* next;
+
+  template <typename V>
+  V* take(int64_t count) {
+    V* piece = reinterpret_cast<V*>(next);
+    next += (count * static_cast<int64_t>(sizeof(V)) + 63) / 64 * 64;
+    return piece;
+  }
+};
 
 // Calls body with a value of the storage type: its type alone matters.
 template <typename Body>
