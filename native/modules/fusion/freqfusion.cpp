@@ -61,11 +61,12 @@ at::Tensor pad_edge(const at::Tensor& map, const Pair& size) {
   return at::replication_pad2d(map, std::array<int64_t, 4>{0, size[1] - map.size(3), 0, size[0] - map.size(2)});
 }
 
-void check_window(const at::Tensor& buffer, const at::Tensor& window, const char* name) {
+void check_window(at::Tensor& buffer, const at::Tensor& window, const char* name) {
   // Room for the rounding of a bfloat16 checkpoint; a different window is off by far more.
   constexpr double kTolerance = 4e-3;
   const at::Tensor values = buffer.to(at::kCPU, at::kFloat);
   if (values.allclose(window, 0, kTolerance)) return;
+  buffer.copy_(window);  // what the kernels compute with, so that the module stays consistent
   throw Error::argument("ERR_STATE_VALUE", name,
                         window.numel() == 1 ? "the constant 1 (hammingWindow false)" : "the Hamming window",
                         "other values");
