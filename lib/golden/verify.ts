@@ -72,10 +72,10 @@ async function runCase(golden: GoldenCase, options: VerifyOptions, result: CaseR
   }
   const { device = 'cpu', dtype = 'float32' } = options;
   const run = new CaseRun(golden, { device, dtype });
-  const { outputs, checks = [] } = await runner.run(run);
+  const { outputs, checks = [], waived = false } = await runner.run(run);
   run.config.finish();
   result.checks = checks;
-  result.outputs = await compareOutputs(golden, outputs, dtype);
+  result.outputs = waived ? [] : await compareOutputs(golden, outputs, dtype);
   const nothing = result.outputs.length === 0 && checks.length === 0;
   if (nothing) result.error = 'the case expects nothing';
   const ok = !nothing && result.outputs.every((each) => each.ok) && checks.every((each) => each.ok);

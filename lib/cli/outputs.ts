@@ -1,0 +1,89 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname, extname, join, parse, resolve, sep } from 'node:path';
+import { WRITABLE_EXTENSIONS } from '../image/canvas';
+import { CliError, EXIT } from './exit';
+import type { ImageList } from './inputs';
+
+/** What `segment` writes. */
+export const OUTPUT_FORMATS = ['overlay', 'labels', 'logits'] as const;
+/** One of {@link OUTPUT_FORMATS}. */
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** One image and the file that its result goes to, or the reason why it cannot go anywhere. */
+export interface PlannedOutput {
+  image: string;
+  output: string;
+  problem?: string;
+}
+
+const EXTENSION: Readonly<Record<OutputFormat, string>> = { overlay: '.png', labels: '.png', logits: '.safetensors' };
+
+/**
+ * Decides where every result goes, before anything is computed: `output` is a file for one image and a folder for
+ * many, where results are named as their images. No two results may share a file, and no result may replace an
+ * image that is read.
+ */
+export function planOutputs({ files, open }: ImageList, output: string, format: OutputFormat): PlannedOutput[] {
+  const toFolder = files.length > 1 || isFolder(output) || /[\\/]$/.test(output) || (open && extname(output) === '');
+  if (!toFolder) {
+    checkExtension(output, format);
+    return guard([{ image: files[0]!, output }], files);
+  }
+  if (existsAsFile(output)) {
+    const why = files.length > 1 ? `there are ${files.length} images` : 'the images come from a folder or a pattern';
+    throw new CliError(`${output} is a file, and ${why}: -o must name a folder`);
+  }
+  const planned = files.map((image) => ({ image, output: join(output, `${parse(image).name}${EXTENSION[format]}`) }));
+  return guard(planned, files);
+}
+
+/** Makes the folders that the outputs lie in. */
+export function makeFolders(planned: readonly PlannedOutput[]): void {
+  for (const folder of new Set(planned.map((each) => dirname(each.output)))) {
+    try {
+      mkdirSync(folder, { recursive: true });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new CliError(`the folder ${folder} cannot be made (${code})`, EXIT.output, error);
+    }
+  }
+}
+
+function guard(planned: PlannedOutput[], files: readonly string[]): PlannedOutput[] {
+  const inputs = new Map(files.map((file) => [identity(file), file]));
+  const taken = new Map<string, string>();
+  return planned.map((each) => {
+    const input = inputs.get(identity(each.output));
+    if (input !== undefined) return { ...each, problem: `its result ${each.output} would replace the image ${input}` };
+    // Compared without case: some file systems take out.PNG and out.png for one file.
+    const key = resolve(each.output).toLowerCase();
+    const other = taken.get(key);
+    if (other !== undefined) return { ...each, problem: `its result ${each.output} is already the one of ${other}` };
+    taken.set(key, each.image);
+    return each;
+  });
+}
+
+/** What makes two paths one file: the inode where it exists, otherwise the resolved path. */
+function identity(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? resolve(path) : `${stats.dev}:${stats.ino}`;
+}
+
+function checkExtension(output: string, format: OutputFormat): void {
+  const extension = extname(output).toLowerCase();
+  if (format === 'overlay') {
+    if ((WRITABLE_EXTENSIONS as readonly string[]).includes(extension)) return;
+    throw new CliError(`expected a name ending in ${WRITABLE_EXTENSIONS.join(', ')} for -o, got ${output}`);
+  }
+  if (extension === EXTENSION[format]) return;
+  throw new CliError(`expected a name ending in ${EXTENSION[format]} for -o with --format ${format}, got ${output}`);
+}
+
+function isFolder(path: string): boolean {
+  return path.endsWith(sep) || (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false);
+}
+
+function existsAsFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}
