@@ -21,13 +21,20 @@ interface EvaluateFlags extends ModelFlags {
 export function addEvaluate(program: Command): void {
   const command = program
     .command('evaluate')
-    .description('Segment labelled images and score the result: mean IoU, accuracy, and both along boundaries.')
+    .description(
+      'Segment labelled images and score the result: mean IoU, accuracy, and both along boundaries.',
+    )
     .argument('<images>', 'folder of images')
     .option('--labels <dir>', 'folder of label PNGs (default: beside the images)')
     .option('--suffix <text>', "what a label's name has after its image's name", '_label')
     .option('--ignore-index <label>', 'label of pixels that are not judged', integer(-1, 65535), 255)
     .option('--reduce-zero-label', 'label 0 is not judged and the others move down by one, as in ADE20K')
-    .option('--boundary <pixels>', 'width of the band along boundaries; 0 leaves those scores out', integer(0, 1000), 3)
+    .option(
+      '--boundary <pixels>',
+      'width of the band along boundaries; 0 leaves those scores out',
+      integer(0, 1000),
+      3,
+    )
     .option('--json', 'print the result as JSON')
     .option('--no-progress', 'show no progress bar');
   addModelOptions(command)

@@ -1,6 +1,6 @@
 import { type Stats, statSync } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { extname, isAbsolute, join } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { CliError, EXIT } from './exit';
 
@@ -23,7 +23,11 @@ export async function listImages(args: readonly string[]): Promise<ImageList> {
   let open = false;
   for (const arg of args) {
     const stats = statOf(arg);
-    const found = stats?.isDirectory() ? await imagesIn(arg) : stats === undefined ? await matches(arg) : [arg];
+    const found = stats?.isDirectory()
+      ? await imagesIn(arg)
+      : stats === undefined
+        ? await matches(arg)
+        : [arg];
     open ||= stats === undefined || stats.isDirectory();
     for (const file of found) {
       const real = await realpath(file);
@@ -44,7 +48,9 @@ function statOf(path: string): Stats | undefined {
 }
 
 async function imagesIn(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => IMAGE_EXTENSIONS.has(extname(name).toLowerCase())).sort();
+  const names = (await readdir(folder))
+    .filter((name) => IMAGE_EXTENSIONS.has(extname(name).toLowerCase()))
+    .sort();
   const files = names.map((name) => join(folder, name)).filter((file) => statOf(file)?.isFile());
   if (files.length === 0) throw new CliError(`the folder ${folder} holds no images`, EXIT.input);
   return files;
@@ -53,7 +59,11 @@ async function imagesIn(folder: string): Promise<string[]> {
 async function matches(pattern: string): Promise<string[]> {
   if (!isDynamicPattern(pattern)) throw new CliError(`there is no file ${pattern}`, EXIT.input);
   // Patterns use forward slashes; a folder that a pattern matches is not walked into.
-  const found = await glob(pattern, { onlyFiles: true, expandDirectories: false, dot: false });
+  const found = await glob(pattern, {
+    onlyFiles: true,
+    expandDirectories: false,
+    absolute: isAbsolute(pattern),
+  });
   const images = found.filter((file) => IMAGE_EXTENSIONS.has(extname(file).toLowerCase())).sort();
   if (images.length === 0) throw new CliError(`no image matches ${pattern}`, EXIT.input);
   return images;

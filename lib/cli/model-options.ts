@@ -16,11 +16,23 @@ export interface ModelFlags extends ComputeOptions {
 /** Adds --checkpoint, --architecture and what else says which model computes, and where. */
 export function addModelOptions(command: Command): Command {
   command
-    .option('--checkpoint <file>', 'a .pth, .pt or .safetensors file (default: the bundled page layout model)')
+    .option(
+      '--checkpoint <file>',
+      'a .pth, .pt or .safetensors file (default: the bundled page layout model)',
+    )
     .option('--architecture <name>', 'name or config.json of the network (default: told from the checkpoint)')
-    .addOption(new Option('--border <rule>', 'what CARAFE reads outside a map (default: zeros)').choices(['zeros', 'reflect']))
+    .addOption(
+      new Option('--border <rule>', 'what CARAFE reads outside a map (default: zeros)').choices([
+        'zeros',
+        'reflect',
+      ]),
+    )
     .option('--ema', 'use the averaged weights of the checkpoint')
-    .option('--nmf-seed <seed>', "seed of the Hamburger's bases, which the reference draws anew every time", integer(0));
+    .option(
+      '--nmf-seed <seed>',
+      "seed of the Hamburger's bases, which the reference draws anew every time",
+      integer(0),
+    );
   return addComputeOptions(command);
 }
 

@@ -16,24 +16,37 @@ export interface PlannedOutput {
   problem?: string;
 }
 
-const EXTENSION: Readonly<Record<OutputFormat, string>> = { overlay: '.png', labels: '.png', logits: '.safetensors' };
+const EXTENSION: Readonly<Record<OutputFormat, string>> = {
+  overlay: '.png',
+  labels: '.png',
+  logits: '.safetensors',
+};
 
 /**
  * Decides where every result goes, before anything is computed: `output` is a file for one image and a folder for
  * many, where results are named as their images. No two results may share a file, and no result may replace an
  * image that is read.
  */
-export function planOutputs({ files, open }: ImageList, output: string, format: OutputFormat): PlannedOutput[] {
-  const toFolder = files.length > 1 || isFolder(output) || /[\\/]$/.test(output) || (open && extname(output) === '');
+export function planOutputs(
+  { files, open }: ImageList,
+  output: string,
+  format: OutputFormat,
+): PlannedOutput[] {
+  const toFolder =
+    files.length > 1 || isFolder(output) || /[\\/]$/.test(output) || (open && extname(output) === '');
   if (!toFolder) {
     checkExtension(output, format);
     return guard([{ image: files[0]!, output }], files);
   }
   if (existsAsFile(output)) {
-    const why = files.length > 1 ? `there are ${files.length} images` : 'the images come from a folder or a pattern';
+    const why =
+      files.length > 1 ? `there are ${files.length} images` : 'the images come from a folder or a pattern';
     throw new CliError(`${output} is a file, and ${why}: -o must name a folder`);
   }
-  const planned = files.map((image) => ({ image, output: join(output, `${parse(image).name}${EXTENSION[format]}`) }));
+  const planned = files.map((image) => ({
+    image,
+    output: join(output, `${parse(image).name}${EXTENSION[format]}`),
+  }));
   return guard(planned, files);
 }
 
@@ -54,11 +67,13 @@ function guard(planned: PlannedOutput[], files: readonly string[]): PlannedOutpu
   const taken = new Map<string, string>();
   return planned.map((each) => {
     const input = inputs.get(identity(each.output));
-    if (input !== undefined) return { ...each, problem: `its result ${each.output} would replace the image ${input}` };
+    if (input !== undefined)
+      return { ...each, problem: `its result ${each.output} would replace the image ${input}` };
     // Compared without case: some file systems take out.PNG and out.png for one file.
     const key = resolve(each.output).toLowerCase();
     const other = taken.get(key);
-    if (other !== undefined) return { ...each, problem: `its result ${each.output} is already the one of ${other}` };
+    if (other !== undefined)
+      return { ...each, problem: `its result ${each.output} is already the one of ${other}` };
     taken.set(key, each.image);
     return each;
   });
@@ -77,7 +92,9 @@ function checkExtension(output: string, format: OutputFormat): void {
     throw new CliError(`expected a name ending in ${WRITABLE_EXTENSIONS.join(', ')} for -o, got ${output}`);
   }
   if (extension === EXTENSION[format]) return;
-  throw new CliError(`expected a name ending in ${EXTENSION[format]} for -o with --format ${format}, got ${output}`);
+  throw new CliError(
+    `expected a name ending in ${EXTENSION[format]} for -o with --format ${format}, got ${output}`,
+  );
 }
 
 function isFolder(path: string): boolean {

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { FreqFusionError } from '../errors';
-import type { InferenceOptions } from '../modules/segnext';
 import type { ClassArea, SegmentationMap } from '../models/segmentation-map';
 import type { SegmentationModel, SegmentedImage } from '../models/segmentation-model';
+import type { InferenceOptions } from '../modules/segnext';
 import { CliError, EXIT, errorLine } from './exit';
 import { listImages } from './inputs';
 import { interruptible } from './interrupt';
@@ -46,11 +46,23 @@ export function addSegment(program: Command): void {
     .command('segment')
     .description('Give every pixel of one or many images a class.')
     .argument('<images...>', 'image files, folders of images, and glob patterns')
-    .requiredOption('-o, --output <path>', 'a file for one image, a folder for many (made where it is missing)')
+    .requiredOption(
+      '-o, --output <path>',
+      'a file for one image, a folder for many (made where it is missing)',
+    )
     .addOption(new Option('--format <format>', 'what to write').choices(OUTPUT_FORMATS).default('overlay'))
     .option('--opacity <share>', 'how strongly an overlay covers the image, 0 to 1', number(0, 1))
-    .addOption(new Option('--mode <mode>', "whole image or sliding window (default: the model's)").choices(['whole', 'slide']))
-    .option('--crop <HxW>', 'window of --mode slide, in pixels of the network input (default: 512)', parseSize)
+    .addOption(
+      new Option('--mode <mode>', "whole image or sliding window (default: the model's)").choices([
+        'whole',
+        'slide',
+      ]),
+    )
+    .option(
+      '--crop <HxW>',
+      'window of --mode slide, in pixels of the network input (default: 512)',
+      parseSize,
+    )
     .option('--stride <HxW>', 'step of --mode slide (default: two thirds of the window)', parseSize)
     .option('--max-pixels <count>', 'refuse larger images', integer(1))
     .option('--json', 'print the result as JSON')
@@ -93,7 +105,8 @@ async function segment(args: readonly string[], flags: SegmentFlags): Promise<nu
 
 function inferenceOf({ mode, crop, stride }: SegmentFlags): InferenceOptions | undefined {
   if (mode !== 'slide') {
-    if (crop !== undefined || stride !== undefined) throw new CliError('--crop and --stride need --mode slide');
+    if (crop !== undefined || stride !== undefined)
+      throw new CliError('--crop and --stride need --mode slide');
     return mode === undefined ? undefined : { mode };
   }
   const window = crop ?? [512, 512];
@@ -144,7 +157,14 @@ async function segmentAll(
         try {
           await write(result.map, result, output, flags);
           const { width, height, timing } = result.map;
-          const entry: Done = { image, output, width, height, milliseconds: timing, areas: result.map.areas() };
+          const entry: Done = {
+            image,
+            output,
+            width,
+            height,
+            milliseconds: timing,
+            areas: result.map.areas(),
+          };
           done.push(entry);
           if (live) print(lineOf(entry));
         } catch (error) {
@@ -162,13 +182,25 @@ async function segmentAll(
   return done;
 }
 
-async function write(map: SegmentationMap, result: SegmentedImage, output: string, flags: SegmentFlags): Promise<void> {
+async function write(
+  map: SegmentationMap,
+  result: SegmentedImage,
+  output: string,
+  flags: SegmentFlags,
+): Promise<void> {
   if (flags.format === 'labels') await map.toLabelPng(output);
   else if (flags.format === 'logits') await map.saveLogits(output);
-  else await map.overlay(result.image!, output, flags.opacity === undefined ? {} : { opacity: flags.opacity });
+  else
+    await map.overlay(result.image!, output, flags.opacity === undefined ? {} : { opacity: flags.opacity });
 }
 
-function report(model: SegmentationModel, flags: SegmentFlags, done: Done[], failed: Failed[], total: number): void {
+function report(
+  model: SegmentationModel,
+  flags: SegmentFlags,
+  done: Done[],
+  failed: Failed[],
+  total: number,
+): void {
   if (flags.json === true) {
     const { architecture, checkpoint, device, dtype } = model.info;
     printJson({
@@ -202,5 +234,7 @@ function showOne({ image, output, width, height, milliseconds, areas }: Done): v
   print(`${image}: ${width} x ${height} pixels`);
   const rows = areas.map(({ name, share, pixels }) => [`  ${name}`, percent(share), `${pixels} pixels`]);
   for (const line of table(rows, ['left', 'right', 'right'])) print(line);
-  print(`wrote ${output} (inference ${seconds(milliseconds.inference / 1000)}, with decoding ${seconds(milliseconds.total / 1000)})`);
+  print(
+    `wrote ${output} (inference ${seconds(milliseconds.inference / 1000)}, with decoding ${seconds(milliseconds.total / 1000)})`,
+  );
 }

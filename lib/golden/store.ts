@@ -28,7 +28,9 @@ export async function readStored(folder: string, file: string): Promise<Map<stri
     throw new GoldenError(`${file} cannot be read: ${(error as Error).message}`, error);
   }
   try {
-    return new Map(Array.from(checkpoint.stateDict(), (entry) => [entry.name, hostEntry(entry)]));
+    return new Map(
+      Array.from(checkpoint.stateDict({ raw: true }), (entry) => [entry.name, hostEntry(entry)]),
+    );
   } finally {
     checkpoint.close();
   }

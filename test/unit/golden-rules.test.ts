@@ -74,10 +74,10 @@ describe('JSON of Python', () => {
 
   it('leaves texts and fractions alone', () => {
     const text =
-      '{"a": "NaN, Infinity and 12345678901234567890", "b": 0.1234567890123456789, "c": 1.5e-10, "NaN": 1}';
+      '{"a": "NaN, Infinity and 12345678901234567890", "b": 0.1234567890123456701, "c": 1.5e-10, "NaN": 1}';
     expect(parseJson(text)).toEqual({
       a: 'NaN, Infinity and 12345678901234567890',
-      b: 0.1234567890123456789,
+      b: Number('0.1234567890123456701'),
       c: 1.5e-10,
       NaN: 1,
     });

@@ -5,6 +5,7 @@ import { type HostArray, numbers } from '../compare';
 import { GoldenError } from '../error';
 import type { JsonValue } from '../json';
 import type { Check } from '../run';
+import { hostEntry } from '../store';
 
 /** One tensor of a file with the hash of its bytes in C order. */
 export interface FoundTensor extends HostArray {
@@ -39,36 +40,55 @@ export async function checkExpectations(
   const checks = checkTensors('tensors', object(expect.tensors ?? {}, 'expect.tensors'), found);
   const checkpoint = await Checkpoint.open(file);
   try {
-    const add = (name: string, expected: unknown, actual: unknown) => checks.push(same(name, expected, actual));
+    const add = (name: string, expected: unknown, actual: unknown) =>
+      checks.push(same(name, expected, actual));
     if (expect.container !== undefined) add('container', expect.container, checkpoint.format);
-    if (expect.meta !== undefined) checks.push(...checkMeta(object(expect.meta, 'expect.meta'), checkpoint.metadata));
-    if (expect.state_dict_at !== undefined) {
-      const path = strings(expect.state_dict_at, 'expect.state_dict_at');
-      add('state_dict_at', [...found.keys()], checkpoint.stateDict({ at: path }).names());
-    }
+    if (expect.meta !== undefined)
+      checks.push(...checkMeta(object(expect.meta, 'expect.meta'), checkpoint.metadata));
+    if (expect.state_dict_at !== undefined)
+      add('state_dict_at', expect.state_dict_at, checkpoint.stateDictAt);
     if (expect.sub_prefix !== undefined) {
       const prefix = string(expect.sub_prefix, 'expect.sub_prefix');
-      const wanted = [...found.keys()].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
-      add('sub_prefix', wanted, checkpoint.stateDict({ prefix }).names());
+      add(
+        'sub_prefix',
+        without(
+          prefix,
+          [...found.keys()].filter((name) => name.startsWith(prefix)),
+        ),
+        checkpoint.stateDict({ prefix }).names(),
+      );
     }
     if (expect.strip_prefix !== undefined) {
       const prefix = string(expect.strip_prefix, 'expect.strip_prefix');
-      const wanted = [...found.keys()].map((name) => (name.startsWith(prefix) ? name.slice(prefix.length) : name));
-      add('strip_prefix', wanted, checkpoint.stateDict({ prefix }).names());
+      add('strip_prefix', without(prefix, [...found.keys()]), checkpoint.stateDict().names());
+    }
+    if (expect.model_keys !== undefined) add('model_keys', expect.model_keys, checkpoint.stateDict().names());
+    if (expect.shares_storage !== undefined) {
+      const groups = checkpoint.inspect().shared.map((names) => [...names].sort());
+      for (const group of array(expect.shares_storage, 'expect.shares_storage')) {
+        const names = strings(group, 'expect.shares_storage').sort();
+        add('shares_storage', names, groups.find((each) => each.includes(names[0]!)) ?? []);
+      }
     }
     if (expect.alternative_at !== undefined) {
       const path = strings(expect.alternative_at, 'expect.alternative_at');
       const other = object(golden.extra.expect_ema, 'expect_ema');
-      const entries = [...checkpoint.stateDict({ at: path })].map((entry): [string, FoundTensor] => [
-        entry.name,
-        { dtype: entry.dtype, shape: entry.shape, data: [], sha256: sha256(entry.bytes()) },
-      ]);
+      const entries = [...checkpoint.stateDict({ at: path, raw: true })].map(
+        (entry): [string, FoundTensor] => [
+          entry.name,
+          { ...hostEntry(entry), sha256: sha256(entry.bytes()) },
+        ],
+      );
       checks.push(...checkTensors('alternative_at', other, new Map(entries)));
     }
   } finally {
     checkpoint.close();
   }
   return checks;
+}
+
+function without(prefix: string, names: readonly string[]): string[] {
+  return names.map((name) => (name.startsWith(prefix) ? name.slice(prefix.length) : name));
 }
 
 /** Names and their order, element types, shapes, bytes, and the first values as case.json prints them. */
@@ -80,7 +100,9 @@ function checkTensors(name: string, expected: JsonObject, found: ReadonlyMap<str
     if (got === undefined) continue;
     const differs = [
       want.dtype === got.dtype ? '' : `dtype: expected ${want.dtype}, got ${got.dtype}`,
-      String(want.shape) === String(got.shape) ? '' : `shape: expected [${want.shape}], got [${got.shape.join(', ')}]`,
+      String(want.shape) === String(got.shape)
+        ? ''
+        : `shape: expected [${want.shape}], got [${got.shape.join(', ')}]`,
       want.sha256 === got.sha256 ? '' : 'the bytes differ',
       sameValues(want.first, got) ? '' : `first values: expected [${want.first}]`,
     ].filter((text) => text !== '');
@@ -103,7 +125,11 @@ function checkMeta(expected: JsonObject, metadata: unknown): Check[] {
   return Object.entries(expected).map(([key, value]) => {
     const hashed = key.endsWith('_sha256');
     const got = findMember(metadata, hashed ? key.slice(0, -'_sha256'.length) : key);
-    return same(`meta: ${key}`, value, hashed && typeof got === 'string' ? sha256(Buffer.from(got, 'utf8')) : got);
+    return same(
+      `meta: ${key}`,
+      value,
+      hashed && typeof got === 'string' ? sha256(Buffer.from(got, 'utf8')) : got,
+    );
   });
 }
 
@@ -111,7 +137,10 @@ function checkMeta(expected: JsonObject, metadata: unknown): Check[] {
 function findMember(value: unknown, name: string): unknown {
   let level: unknown[] = [value];
   for (let depth = 0; depth < 6 && level.length > 0; depth += 1) {
-    const objects = level.filter((each) => typeof each === 'object' && each !== null) as Record<string, unknown>[];
+    const objects = level.filter((each) => typeof each === 'object' && each !== null) as Record<
+      string,
+      unknown
+    >[];
     const holder = objects.find((each) => Object.hasOwn(each, name));
     if (holder !== undefined) return holder[name];
     level = objects.flatMap((each) => Object.values(each));

@@ -22,7 +22,10 @@ export async function checkForward(run: CaseRun, file: string): Promise<Check[]>
     const name = string(entry.name, 'forward.inputs.name');
     const sides = shape(entry.shape, 'forward.inputs.shape');
     const [low, high] = array(entry.range, 'forward.inputs.range').map(Number) as [number, number];
-    return [name, run.place({ dtype: 'float32', shape: sides, data: uniform(`input/${name}`, sides, low, high, seed) })] as const;
+    return [
+      name,
+      run.place({ dtype: 'float32', shape: sides, data: uniform(`input/${name}`, sides, low, high, seed) }),
+    ] as const;
   });
   const given = Object.fromEntries(inputs);
   if (given.hr_feat === undefined || given.lr_feat === undefined) {
@@ -36,11 +39,19 @@ export async function checkForward(run: CaseRun, file: string): Promise<Check[]>
       using module = new FreqFusion({ ...options, border });
       await module.loadStateDict(checkpoint.stateDict(), { strict: true });
       await module.to({ dtype: run.target.dtype, device: run.target.device });
-      const { maskLr, hrFeat, lrFeat } = await module.forward({ hrFeat: given.hr_feat, lrFeat: given.lr_feat });
+      const { maskLr, hrFeat, lrFeat } = await module.forward({
+        hrFeat: given.hr_feat,
+        lrFeat: given.lr_feat,
+      });
       for (const [name, value] of Object.entries({ mask_lr: maskLr, hr_feat: hrFeat, lr_feat: lrFeat })) {
         const want = stored.get(`${border}_${name}`);
         if (want === undefined) throw new GoldenError(`forward.safetensors: "${border}_${name}" is missing`);
-        const expected = { name: `forward: ${border}_${name}`, shape: [...want.shape], storedShape: [...want.shape], tolerance };
+        const expected = {
+          name: `forward: ${border}_${name}`,
+          shape: [...want.shape],
+          storedShape: [...want.shape],
+          tolerance,
+        };
         const { ok, error, allowed, detail } = compare(expected, want, await toHost(value));
         const measure = `error ${error.toExponential(1)} of ${allowed.toExponential(1)} allowed`;
         checks.push({ name: expected.name, ok, detail: detail === '' ? measure : `${measure} (${detail})` });
@@ -57,7 +68,10 @@ function modelOptions(model: unknown): { hrChannels: number; lrChannels: number;
   const call = /^FreqFusion\(([^)]*)\)/.exec(String(model));
   const members = call?.[1]?.matchAll(/(\w+)\s*=\s*(\d+)/g) ?? [];
   const options = Object.fromEntries(
-    [...members].map(([, name, value]) => [name!.replace(/_(\w)/g, (_match, letter: string) => letter.toUpperCase()), Number(value)]),
+    [...members].map(([, name, value]) => [
+      name!.replace(/_(\w)/g, (_match, letter: string) => letter.toUpperCase()),
+      Number(value),
+    ]),
   );
   if (options.hrChannels === undefined || options.lrChannels === undefined) {
     throw new GoldenError('config.model: expected "FreqFusion(hr_channels=N, lr_channels=N, ...)"');

@@ -25,7 +25,8 @@ export const checkpointFamily: FamilyRunner = {
     const { folder, extra } = run.golden;
     const expect = object(extra.expect, 'expect');
     const name = string(extra.file, 'file');
-    if (name !== basename(name) || name === '..') throw new GoldenError(`file: expected a plain name, got "${name}"`);
+    if (name !== basename(name) || name === '..')
+      throw new GoldenError(`file: expected a plain name, got "${name}"`);
     const file = join(folder, name);
     const checks = [checkFile(file, extra)];
     // What the file's bytes say of the model is checked by its tensors: no module is built from it.
@@ -51,7 +52,8 @@ interface Reading {
 
 async function judge(run: CaseRun, file: string, expect: JsonObject, reading: Reading): Promise<RunResult> {
   const policy = expect.policy === undefined ? undefined : string(expect.policy, 'expect.policy');
-  if (policy !== undefined && !POLICIES.includes(policy)) throw new GoldenError(`expect.policy: unknown "${policy}"`);
+  if (policy !== undefined && !POLICIES.includes(policy))
+    throw new GoldenError(`expect.policy: unknown "${policy}"`);
   const either = policy !== undefined && policy !== 'refuse';
   const ok = boolean(expect.ok, 'expect.ok');
   const category = expect.category === undefined ? undefined : string(expect.category, 'expect.category');
@@ -66,7 +68,10 @@ async function judge(run: CaseRun, file: string, expect: JsonObject, reading: Re
     return { outputs: {}, checks: [{ name: 'refusal', ok: either, detail }] };
   }
   const outputs = Object.fromEntries(
-    [...reading.tensors].map(([name, { dtype, shape, data }]): [string, HostArray] => [name, { dtype, shape, data }]),
+    [...reading.tensors].map(([name, { dtype, shape, data }]): [string, HostArray] => [
+      name,
+      { dtype, shape, data },
+    ]),
   );
   const checks = await checkExpectations(run.golden, file, expect, reading.tensors);
   if (run.golden.extra.forward !== undefined) checks.push(...(await checkForward(run, file)));
@@ -88,7 +93,7 @@ async function readWhole(file: string): Promise<Reading> {
   try {
     checkpoint = await Checkpoint.open(file);
     const tensors = new Map<string, FoundTensor>();
-    for (const entry of checkpoint.stateDict()) {
+    for (const entry of checkpoint.stateDict({ raw: true })) {
       const sha256 = createHash('sha256').update(entry.bytes()).digest('hex');
       tensors.set(entry.name, { ...hostEntry(entry), sha256 });
     }
@@ -106,7 +111,11 @@ function checkFile(file: string, extra: JsonObject): Check {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const expected = extra.file_sha256 === undefined ? sha256 : string(extra.file_sha256, 'file_sha256');
   const ok = size === bytes.length && sha256 === expected;
-  return { name: 'file', ok, detail: ok ? `${size} bytes` : 'the file is not the one that case.json describes' };
+  return {
+    name: 'file',
+    ok,
+    detail: ok ? `${size} bytes` : 'the file is not the one that case.json describes',
+  };
 }
 
 function refused(error: unknown): Check {
@@ -122,6 +131,8 @@ function checkRefusal(error: unknown, category: string | undefined): Check {
   }
   const got = categoryOf(error.code);
   const ok = got !== undefined && (category === undefined || got === category);
-  const detail = ok ? `${got}: ${error.code}` : `expected category ${category}, got ${got} (${error.code}: ${error.message})`;
+  const detail = ok
+    ? `${got}: ${error.code}`
+    : `expected category ${category}, got ${got} (${error.code}: ${error.message})`;
   return { name: 'refusal', ok, detail };
 }

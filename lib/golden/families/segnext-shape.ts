@@ -113,5 +113,7 @@ function variantOf(config: Config): keyof typeof VARIANTS | undefined {
 function agree(config: Config, name: string, actual: number | readonly number[]): void {
   const expected = config.value(name);
   if (expected === undefined || JSON.stringify(expected) === JSON.stringify(actual)) return;
-  throw new GoldenError(`config.${name}: it says ${JSON.stringify(expected)}, the parameters ${JSON.stringify(actual)}`);
+  throw new GoldenError(
+    `config.${name}: it says ${JSON.stringify(expected)}, the parameters ${JSON.stringify(actual)}`,
+  );
 }

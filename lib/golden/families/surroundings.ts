@@ -11,7 +11,9 @@ export class Surroundings {
   readonly #folders: Map<string, string>;
 
   constructor(folder: string, text: string) {
-    const markers = (text.match(PATHS) ?? []).flatMap((path) => (path.startsWith('/') ? [path] : [path, `${folder}/${path}`]));
+    const markers = (text.match(PATHS) ?? []).flatMap((path) =>
+      path.startsWith('/') ? [path] : [path, `${folder}/${path}`],
+    );
     this.#markers = new Map(markers.map((path) => [path, changed(path)]));
     this.#folders = new Map([folder, dirname(folder), process.cwd()].map((path) => [path, listing(path)]));
   }
@@ -19,10 +21,12 @@ export class Surroundings {
   /** Says whether a marker appeared or a file came into a folder near by. */
   check(): Check {
     for (const [path, before] of this.#markers) {
-      if (changed(path) !== before) return { name: 'nothing executed', ok: false, detail: `${path} appeared` };
+      if (changed(path) !== before)
+        return { name: 'nothing executed', ok: false, detail: `${path} appeared` };
     }
     for (const [path, before] of this.#folders) {
-      if (listing(path) !== before) return { name: 'nothing executed', ok: false, detail: `the files in ${path} changed` };
+      if (listing(path) !== before)
+        return { name: 'nothing executed', ok: false, detail: `the files in ${path} changed` };
     }
     return { name: 'nothing executed', ok: true, detail: '' };
   }

@@ -1,0 +1,3 @@
+import { describeFamily } from './family';
+
+describeFamily('kernel_normalizer', ['hamming3']);

@@ -1,0 +1,3 @@
+import { describeFamily } from './family';
+
+describeFamily('segnext_preprocess', ['ade_landscape']);
