@@ -33,7 +33,7 @@ const LISTS = {
   node: () => sources('node', 'add_library', 'freqfusion'),
   flags: (isa) => [
     ...(process.platform === 'linux' ? words(cmakeList('ops'), 'set', 'isa_warnings') : []),
-    ...(isa === 'baseline' ? [] : words(cmakeList('ops'), 'set', `isa_flags_${isa}`)),
+    ...words(cmakeList('ops'), 'set', `isa_flags_${isa}`),
   ],
   'node-addon-api': () => [dirname(require.resolve('node-addon-api/napi.h'))],
   torch: async () => {
