@@ -1,0 +1,279 @@
+import type { Device } from '../device';
+import type { DType } from '../dtype';
+import { FreqFusionError, invalidArgument } from '../errors';
+import { decodeImage } from '../image/decode';
+import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
+import type { LoadReport } from '../modules/load-report';
+import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/segnext';
+import { type Tensor, tensor } from '../tensor';
+import { checkInference, checkPreprocess } from './config';
+import { SegmentationMap } from './segmentation-map';
+
+/** What a segmentation can return. */
+export const SEGMENTATION_OUTPUTS = ['labels', 'logits', 'probabilities', 'scores'] as const;
+
+/** One of the things that a segmentation can return. */
+export type SegmentationOutput = (typeof SEGMENTATION_OUTPUTS)[number];
+
+/** A step of one segmentation that has ended, and how long it took. */
+export interface SegmentationProgress {
+  readonly stage: 'decode' | 'inference';
+  readonly milliseconds: number;
+}
+
+/** Options of {@link SegmentationModel.segment}. */
+export interface SegmentOptions extends DecodeOptions {
+  /** What to return beside the labels, which are always there. Default none. */
+  outputs?: readonly SegmentationOutput[];
+  /** Whole image, sliding window, several scales, mirrored. Default: the model's own. */
+  inference?: InferenceOptions;
+  /** Resizing and normalisation. Default: the model's own. */
+  preprocess?: PreprocessOptions;
+  onProgress?: (progress: SegmentationProgress) => void;
+}
+
+/** Options of {@link SegmentationModel.segmentAll}. */
+export interface SegmentAllOptions extends Omit<SegmentOptions, 'onProgress'> {
+  /** Report an image that fails as a result with `error` and go on. Default false: throw. */
+  continueOnError?: boolean;
+  onProgress?: (progress: { done: number; total: number | undefined; input: ImageInput }) => void;
+}
+
+/** One image of {@link SegmentationModel.segmentAll}: its map, or the error where errors do not end the run. */
+export type SegmentedImage =
+  | {
+      readonly index: number;
+      readonly input: ImageInput;
+      readonly image: DecodedImage;
+      readonly map: SegmentationMap;
+      readonly error?: undefined;
+    }
+  | {
+      readonly index: number;
+      readonly input: ImageInput;
+      readonly error: unknown;
+      readonly image?: undefined;
+      readonly map?: undefined;
+    };
+
+/** What a loaded model is. */
+export interface ModelInfo {
+  /** Name of the architecture; undefined for a network of sizes of its own. */
+  readonly architecture: string | undefined;
+  readonly description: string | undefined;
+  /** Number of trained parameters. */
+  readonly parameters: number;
+  readonly checkpoint: string;
+  readonly format: string;
+  readonly device: Device;
+  readonly dtype: DType;
+  readonly preprocess: PreprocessOptions;
+  readonly inference: InferenceOptions;
+  /** Keys that were missing, unexpected or mismatched; empty lists after a strict load. */
+  readonly loaded: LoadReport;
+}
+
+/** @internal */
+export interface SegmentationModelInit {
+  readonly network: SegNeXt;
+  readonly classes: readonly string[];
+  readonly palette: readonly Rgb[];
+  readonly info: ModelInfo;
+  readonly nmfBases: Tensor | undefined;
+}
+
+/** A network that gives every pixel of an image a class, with all that it needs to be used. Made by `loadModel`. */
+export class SegmentationModel {
+  readonly classes: readonly string[];
+  readonly palette: readonly Rgb[];
+  readonly info: ModelInfo;
+  readonly #network: SegNeXt;
+  readonly #nmfBases: Tensor | undefined;
+
+  /** @internal */
+  constructor({ network, classes, palette, info, nmfBases }: SegmentationModelInit) {
+    this.#network = network;
+    this.#nmfBases = nmfBases;
+    this.classes = classes;
+    this.palette = palette;
+    this.info = info;
+  }
+
+  /** The network itself, for features, gradients or stages. It belongs to the model. */
+  get network(): SegNeXt {
+    return this.#network;
+  }
+
+  get disposed(): boolean {
+    return this.#network.disposed;
+  }
+
+  /**
+   * Segments one image. Decoding and the network run off the event loop.
+   * Throws what {@link decodeImage} throws for the image, ERR_OPTION_VALUE for unknown outputs, ERR_MODEL_CONFIG for
+   * wrong `inference` or `preprocess`, ERR_NOT_SUPPORTED for logits of anything but one whole view, ERR_ABORTED, and
+   * ERR_DISPOSED.
+   */
+  async segment(image: ImageInput, options: SegmentOptions = {}): Promise<SegmentationMap> {
+    const request = this.#request(options);
+    const started = performance.now();
+    const decoded = await decodeImage(image, options);
+    return this.#infer(decoded, started, request);
+  }
+
+  /**
+   * Segments many images, one after the other; the next is decoded while the network works. Results come in order and
+   * carry the decoded image, so that an overlay need not decode it again. Throws as {@link segment} does, unless
+   * `continueOnError` is set.
+   */
+  async *segmentAll(
+    images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
+    options: SegmentAllOptions = {},
+  ): AsyncGenerator<SegmentedImage, void, undefined> {
+    const { continueOnError = false, onProgress, ...rest } = options;
+    const request = this.#request(rest);
+    const total = Array.isArray(images) ? images.length : undefined;
+    let index = 0;
+    for await (const { input, started, result } of decodeAhead(images, rest)) {
+      let item: SegmentedImage;
+      try {
+        const decoded = await result;
+        if (!decoded.ok) throw decoded.error;
+        const map = await this.#infer(decoded.image, started, { ...request, decode: decoded.milliseconds });
+        item = { index, input, image: decoded.image, map };
+      } catch (error) {
+        if (!continueOnError || options.signal?.aborted || this.disposed) throw error;
+        item = { index, input, error };
+      }
+      index += 1;
+      onProgress?.({ done: index, total, input });
+      yield item;
+    }
+  }
+
+  /** Frees the network. Jobs that run end first. Safe to call twice. */
+  dispose(): void {
+    this.#network.dispose();
+    this.#nmfBases?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    const name = this.info.architecture ?? 'segmentation model';
+    return this.disposed
+      ? `${name} (disposed)`
+      : `${name}, ${this.classes.length} classes, on ${this.info.device}`;
+  }
+
+  #request(options: SegmentOptions | Omit<SegmentAllOptions, 'onProgress' | 'continueOnError'>): Request {
+    if (this.disposed) {
+      throw new FreqFusionError('ERR_DISPOSED', `${this} was used after dispose()`, {
+        expected: 'a live model',
+        actual: 'a disposed model',
+      });
+    }
+    const {
+      outputs = [],
+      inference = this.info.inference,
+      preprocess = this.info.preprocess,
+      signal,
+    } = options;
+    if (!Array.isArray(outputs)) throw invalidArgument('ERR_TYPE', 'outputs', 'a list of names', outputs);
+    for (const output of outputs as unknown[]) {
+      if (!(SEGMENTATION_OUTPUTS as readonly unknown[]).includes(output)) {
+        throw invalidArgument(
+          'ERR_OPTION_VALUE',
+          'outputs',
+          `names among ${SEGMENTATION_OUTPUTS.join(', ')}`,
+          output,
+        );
+      }
+    }
+    return {
+      outputs: new Set(outputs),
+      inference: checkInference(inference),
+      preprocess: checkPreprocess(preprocess),
+      signal,
+      onProgress: 'onProgress' in options ? options.onProgress : undefined,
+    };
+  }
+
+  async #infer(image: DecodedImage, started: number, request: Request): Promise<SegmentationMap> {
+    const { outputs, inference, preprocess, signal, onProgress } = request;
+    const decode = request.decode ?? performance.now() - started;
+    onProgress?.({ stage: 'decode', milliseconds: decode });
+    const begun = performance.now();
+    const { width, height } = image;
+    using pixels = tensor(image.data, [height, width, 3], { dtype: 'uint8', share: true });
+    const result = await this.#network.segment(pixels, {
+      preprocess,
+      inference,
+      outputs: {
+        labels: true,
+        logits: outputs.has('logits'),
+        probabilities: outputs.has('probabilities'),
+        scores: outputs.has('scores'),
+      },
+      nmfBases: this.#nmfBases,
+      signal,
+    });
+    using labels = result.labels as Tensor<'uint8' | 'int32'>;
+    using scores = result.scores as Tensor<'float32'> | undefined;
+    const [labelData, scoreData] = await Promise.all([labels.data(), scores?.data()]);
+    const inferred = performance.now() - begun;
+    onProgress?.({ stage: 'inference', milliseconds: inferred });
+    return new SegmentationMap({
+      width,
+      height,
+      labels: labelData as Uint8Array | Int32Array,
+      classes: this.classes,
+      palette: this.palette,
+      timing: { decode, inference: inferred, total: decode + inferred },
+      logits: result.logits as Tensor<'float32'> | undefined,
+      probabilities: result.probabilities as Tensor<'float32'> | undefined,
+      scores: scoreData,
+    });
+  }
+}
+
+interface Request {
+  readonly outputs: ReadonlySet<SegmentationOutput>;
+  readonly inference: InferenceOptions;
+  readonly preprocess: PreprocessOptions;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: SegmentOptions['onProgress'] | undefined;
+  /** Milliseconds of decoding, where it ran beside another image's inference. */
+  readonly decode?: number;
+}
+
+type Decoded =
+  | { readonly ok: true; readonly image: DecodedImage; readonly milliseconds: number }
+  | { readonly ok: false; readonly error: unknown };
+
+interface DecodeJob {
+  readonly input: ImageInput;
+  readonly started: number;
+  readonly result: Promise<Decoded>;
+}
+
+/** Decodes images in order, one ahead of the one that is used. */
+async function* decodeAhead(
+  images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
+  options: DecodeOptions,
+): AsyncGenerator<DecodeJob, void, undefined> {
+  let ready: DecodeJob | undefined;
+  for await (const input of images) {
+    const started = performance.now();
+    // Caught at once: the result is looked at later, and a rejection meanwhile would count as unhandled.
+    const result = decodeImage(input, options).then(
+      (image): Decoded => ({ ok: true, image, milliseconds: performance.now() - started }),
+      (error: unknown): Decoded => ({ ok: false, error }),
+    );
+    if (ready !== undefined) yield ready;
+    ready = { input, started, result };
+  }
+  if (ready !== undefined) yield ready;
+}
