@@ -10,6 +10,7 @@
 //
 // 16-bit storage widens to float on load and rounds to nearest even on store.
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(__AVX2__)

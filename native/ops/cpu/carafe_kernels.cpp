@@ -1,0 +1,189 @@
+// CARAFE forward on channels-first maps.
+//
+// A tile is a run of source columns of one source row. Its weights are read from the masks once, split into one
+// vector for each sub-pixel and kept in the L1 cache (25 taps * 4 sub-pixels * 16 columns = 6.4 kB a block for kernel
+// 5, scale 2), then used by all channels. For each block, 4 channels * 4 sub-pixels accumulate in 16 registers: a tap
+// costs 4 feature loads and 4 weight loads for 16 multiply-adds, so the multipliers are the limit, not the loads.
+
+#include "native/ops/cpu/carafe_kernels.h"
+
+#include "native/ops/cpu/carafe_backward_blocks.h"
+#include "native/ops/cpu/carafe_blocks.h"
+
+namespace freqfusion::cpu::FREQFUSION_ISA {
+namespace {
+
+// Channels that accumulate together: channels * sub-pixels fill the registers but for the operands.
+template <int Sub>
+constexpr int kChannels = kVectorBytes == 64 ? (Sub == 1 ? 8 : 4)
+                                             : (Sub == 1   ? 8
+                                                : Sub == 3 ? 4
+                                                           : 2);
+
+// Where a block's features lie: in the maps themselves, or in a window copied from them.
+template <typename T>
+struct Source {
+  const T* first;      // column x - k/2 of the first channel
+  int64_t channel;     // elements from one channel to the next
+  const int64_t* row;  // elements to each tap row
+};
+
+// results[channel][sub-pixel][lane]
+template <typename T, int Sub, int Channels>
+__attribute__((noinline)) void accumulate(const Source<T>& source, int rows, int kernel_size, const T* weights,
+                                          T* results) {
+  constexpr int V = Vec<T>::size;
+  Vec<T> acc[Channels][Sub];
+  for (int c = 0; c < Channels; ++c) {
+    for (int u = 0; u < Sub; ++u) acc[c][u] = zero<T>();
+  }
+  for (int row = 0; row < rows; ++row) {
+    const T* features = source.first + source.row[row];
+    for (int kx = 0; kx < kernel_size; ++kx, weights += Sub * V) {
+      Vec<T> weight[Sub];
+#pragma GCC unroll 4
+      for (int u = 0; u < Sub; ++u) weight[u] = load_aligned(weights + u * V);
+#pragma GCC unroll 8
+      for (int c = 0; c < Channels; ++c) {
+        const Vec<T> feature = load(features + c * source.channel + kx);
+#pragma GCC unroll 4
+        for (int u = 0; u < Sub; ++u) acc[c][u] = fma(feature, weight[u], acc[c][u]);
+      }
+    }
+  }
+  for (int c = 0; c < Channels; ++c) {
+    for (int u = 0; u < Sub; ++u) store_aligned(results + (c * Sub + u) * V, acc[c][u]);
+  }
+}
+
+// One tile's row and pass.
+template <typename Element, int S>
+struct TileRow {
+  using T = Accumulator<Element>;
+  static constexpr int V = Vec<T>::size;
+  static constexpr int Sub = SubPixels<S>::count;
+
+  const CarafeArgs& args;
+  const CarafeTask& task;
+  const Taps& rows;
+  int64_t y, x_begin, x_end;
+  int pass;
+  const T* weights;                                               // [block][tap][sub-pixel][lane]
+  T* window;                                                      // scratch for copied features
+  int64_t window_rows[Taps::capacity], map_rows[Taps::capacity];  // where the tap rows begin in either source
+
+  int64_t pitch() const { return round_up(V + args.kernel_size - 1, V); }
+
+  void find_rows() {
+    for (int row = 0; row < rows.count; ++row) {
+      window_rows[row] = row * pitch();
+      map_rows[row] = rows.position[row] * args.features.row;
+    }
+  }
+
+  Source<T> source(int64_t channel, int channels, int64_t x) const {
+    if constexpr (sizeof(Element) == sizeof(T)) {
+      if (args.features.column == 1 && is_interior<T>(x, args.width, args.kernel_size)) {
+        const T* first = at<T>(args.features, task.batch, channel, 0, x - args.kernel_size / 2);
+        return {first, args.features.channel, map_rows};
+      }
+    }
+    for (int c = 0; c < channels; ++c) {
+      stage_window(args, at<Element>(args.features, task.batch, channel + c, 0, 0), x, rows, pitch(),
+                   window + c * rows.count * pitch());
+    }
+    return {window, rows.count * pitch(), window_rows};
+  }
+
+  void store_block(int64_t channel, int channels, int64_t x, const T* results) const {
+    const int lanes = static_cast<int>(smaller(V, args.width - x));
+    for (int c = 0; c < channels; ++c) {
+      for (int i = 0; i < SubPixels<S>::rows; ++i, results += S * V) {
+        Element* row = at<Element>(args.output, task.batch, channel + c, S * y + pass * SubPixels<S>::rows + i, 0);
+        Vec<T> columns[S];
+        for (int j = 0; j < S; ++j) columns[j] = load_aligned(results + j * V);
+        store_columns<S>(row, args.output.column, x, lanes, columns, args.stream);
+      }
+    }
+  }
+
+  template <int Channels>
+  int64_t run(int64_t channel) const {
+    const int k = args.kernel_size;
+    alignas(kVectorBytes) T results[Channels * Sub * V];
+    const T* block = weights;
+    for (; channel + Channels <= task.channel_end; channel += Channels, block = weights) {
+      for (int64_t x = x_begin; x < x_end; x += V, block += rows.count * k * Sub * V) {
+        accumulate<T, Sub, Channels>(source(channel, Channels, x), rows.count, k, block, results);
+        store_block(channel, Channels, x, results);
+      }
+    }
+    return channel;
+  }
+
+  void run_all() {
+    find_rows();
+    int64_t channel = task.channel_begin;
+    if constexpr (kChannels<Sub> > 4) channel = run<8>(channel);
+    if constexpr (kChannels<Sub> > 2) channel = run<4>(channel);
+    channel = run<2>(channel);
+    run<1>(channel);
+  }
+};
+
+template <typename Element, int S>
+int64_t tile_blocks(const CarafeArgs& args) {
+  const int64_t taps = args.kernel_size * args.kernel_size;
+  const int64_t block_bytes = taps * SubPixels<S>::count * kVectorBytes;
+  return larger(1, smaller(16, kWeightBytes / block_bytes));
+}
+
+template <typename Element, int S>
+void forward(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
+  using T = Accumulator<Element>;
+  constexpr int V = Vec<T>::size;
+  constexpr int Sub = SubPixels<S>::count;
+  const int k = args.kernel_size;
+  const int64_t blocks = tile_blocks<Element, S>(args);
+  T* weights = static_cast<T*>(scratch);
+  T* window = weights + blocks * k * k * Sub * V;
+  for (int64_t x = 0; x < args.width; x += blocks * V) {
+    const int64_t x_end = smaller(x + blocks * V, args.width);
+    for (int64_t y = task.row_begin; y < task.row_end; ++y) {
+      const Taps rows = window_taps(y, args.height, k, args.reflect);
+      for (int pass = 0; pass < SubPixels<S>::passes; ++pass) {
+        T* block = weights;
+        for (int64_t column = x; column < x_end; column += V, block += rows.count * k * Sub * V) {
+          stage_weights<Element, S>(args, task, y, column, pass, rows, block);
+        }
+        TileRow<Element, S>{args, task, rows, y, x, x_end, pass, weights, window, {}, {}}.run_all();
+      }
+    }
+  }
+  if (args.stream) stream_fence();
+}
+
+template <typename Element, int S>
+int64_t scratch_bytes(const CarafeArgs& args) {
+  using T = Accumulator<Element>;
+  constexpr int64_t V = Vec<T>::size, Sub = SubPixels<S>::count;
+  const int64_t k = args.kernel_size, block = k * k * Sub * V;
+  const int64_t window = k * round_up(V + k - 1, V);
+  const SegmentPlan<T> plan(args);
+  const int64_t forward = tile_blocks<Element, S>(args) * block + kMostChannels * window;
+  const int64_t grad_masks = kChannelChunk * Sub * V + block + kChannelChunk * window;
+  const int64_t grad_features = plan.readers + plan.upstream + plan.sums;
+  const int64_t grad_features_nhwc = larger(plan.readers, 4 * k * k * S * S);
+  return larger(larger(forward, grad_masks), larger(grad_features, grad_features_nhwc)) *
+         static_cast<int64_t>(sizeof(T));
+}
+
+}  // namespace
+
+int64_t carafe_scratch_bytes(const CarafeArgs& args) { FREQFUSION_CARAFE_SWITCH(args, scratch_bytes, args) return 0; }
+
+void carafe_forward(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
+  FREQFUSION_CARAFE_SWITCH(args, forward, args, task, scratch)
+}
+
+}  // namespace freqfusion::cpu::FREQFUSION_ISA
