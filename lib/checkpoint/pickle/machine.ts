@@ -1,6 +1,6 @@
-import { quote, refuse } from '../codes';
-import { setArrayState, setTypeState } from '../numpy';
-import { callGlobal, resolveGlobal, setItem } from './globals';
+import { refuse } from '../codes';
+import { addTo, appendTo, build, setItems, wrongTarget } from './containers';
+import { callGlobal, resolveGlobal } from './globals';
 import {
   floatOf,
   indexOf,
@@ -15,10 +15,7 @@ import {
 import { OP, REFUSED_OPCODES } from './opcodes';
 import { type PickleInput, PickleReader } from './reader';
 import {
-  kindOf,
   type PickleContext,
-  PyArray,
-  PyArrayType,
   PyBytes,
   PyDict,
   PyFloat,
@@ -26,9 +23,7 @@ import {
   PyList,
   PyOpaque,
   PySet,
-  PyTensor,
   PyTuple,
-  PyUnsupported,
   type PyValue,
   textOf,
 } from './values';
@@ -46,6 +41,7 @@ const MAX_OPERATIONS = 10_000_000;
 const MAX_OBJECTS = 1_000_000;
 const MAX_MEMO = 1_000_000;
 const MAX_GLOBAL = 512;
+const PERSID = 0x50;
 
 /**
  * Reads one pickle into inert values. A loop over opcodes without recursion: nesting costs stack entries, not calls.
@@ -82,237 +78,235 @@ class Machine {
   }
 
   #step(opcode: number): void {
+    // Not "??": null is Python's None, a value like any other.
+    let made = this.#literal(opcode);
+    if (made === undefined) made = this.#built(opcode);
+    if (made === undefined) made = this.#called(opcode);
+    if (made === undefined) {
+      this.#apply(opcode);
+      return;
+    }
+    if (typeof made === 'object' || typeof made === 'string') this.#objects += 1;
+    if (this.#objects > MAX_OBJECTS) limit(`${MAX_OBJECTS} objects`);
+    this.#stack.push(made);
+  }
+
+  /** Opcodes that carry their value with them. */
+  #literal(opcode: number): PyValue | undefined {
+    const reader = this.#reader;
+    switch (opcode) {
+      case OP.NONE:
+        return null;
+      case OP.NEWTRUE:
+        return true;
+      case OP.NEWFALSE:
+        return false;
+      case OP.BININT:
+        return reader.int32();
+      case OP.BININT1:
+        return reader.byte();
+      case OP.BININT2:
+        return reader.uint16();
+      case OP.INT:
+        return intOf(reader.line());
+      case OP.LONG:
+        return longLineOf(reader.line());
+      case OP.LONG1:
+        return longOf(reader.span(reader.byte()).bytes);
+      case OP.LONG4:
+        return longOf(reader.span(reader.length32()).bytes);
+      case OP.FLOAT:
+        return floatOf(reader.line());
+      case OP.BINFLOAT:
+        return new PyFloat(reader.float64());
+      case OP.STRING:
+        return new PyBytes({ bytes: quotedOf(reader.line()), position: undefined }, true);
+      case OP.SHORT_BINSTRING:
+        return new PyBytes(reader.span(reader.byte()), true);
+      case OP.BINSTRING:
+        return new PyBytes(reader.span(reader.length32()), true);
+      case OP.SHORT_BINBYTES:
+        return new PyBytes(reader.span(reader.byte()), false);
+      case OP.BINBYTES:
+        return new PyBytes(reader.span(reader.uint32()), false);
+      case OP.BINBYTES8:
+      case OP.BYTEARRAY8:
+        return new PyBytes(reader.span(reader.length64()), false);
+      case OP.UNICODE:
+        return unicodeLineOf(reader.line());
+      case OP.SHORT_BINUNICODE:
+        return textValue(reader.span(reader.byte()));
+      case OP.BINUNICODE:
+        return textValue(reader.span(reader.uint32()));
+      case OP.BINUNICODE8:
+        return textValue(reader.span(reader.length64()));
+      default:
+        return undefined;
+    }
+  }
+
+  /** Opcodes that make a container, empty or from what is on the stack. */
+  #built(opcode: number): PyValue | undefined {
+    switch (opcode) {
+      case OP.EMPTY_LIST:
+        return new PyList();
+      case OP.EMPTY_DICT:
+        return new PyDict();
+      case OP.EMPTY_SET:
+        return new PySet();
+      case OP.EMPTY_TUPLE:
+        return new PyTuple([]);
+      case OP.TUPLE1:
+        return new PyTuple([this.#pop()]);
+      case OP.TUPLE2:
+        return new PyTuple(this.#popMany(2));
+      case OP.TUPLE3:
+        return new PyTuple(this.#popMany(3));
+      case OP.TUPLE:
+        return new PyTuple(this.#popMark());
+      case OP.LIST: {
+        const list = new PyList();
+        list.append(this.#popMark());
+        return list;
+      }
+      case OP.FROZENSET: {
+        const set = new PySet();
+        set.add(this.#popMark());
+        return set;
+      }
+      case OP.DICT: {
+        const dict = new PyDict();
+        setItems(dict, this.#popMark());
+        return dict;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** Opcodes that name something, call it, or ask for a storage. */
+  #called(opcode: number): PyValue | undefined {
+    const reader = this.#reader;
+    switch (opcode) {
+      case OP.GLOBAL:
+        return this.#global(latin1(reader.line()), latin1(reader.line()));
+      case OP.STACK_GLOBAL: {
+        const [module, name] = this.#popMany(2).map(textOf);
+        if (module === undefined || name === undefined) wrongTarget('STACK_GLOBAL', 'two names', null);
+        return this.#global(module, name);
+      }
+      case OP.REDUCE: {
+        const [callable, args] = this.#popMany(2);
+        return callGlobal(callable, argumentsOf(args), this.context);
+      }
+      case OP.NEWOBJ: {
+        const [type, args] = this.#popMany(2);
+        return this.#construct(type, argumentsOf(args));
+      }
+      case OP.NEWOBJ_EX: {
+        const [type, args] = this.#popMany(3);
+        return this.#construct(type, argumentsOf(args));
+      }
+      case OP.INST: {
+        const type = this.#global(latin1(reader.line()), latin1(reader.line()));
+        return callGlobal(type, this.#popMark(), this.context);
+      }
+      case OP.OBJ: {
+        const [type, ...args] = this.#popMark();
+        return callGlobal(type, args, this.context);
+      }
+      case OP.BINPERSID: {
+        const id = this.#pop();
+        if (this.persistent === undefined) noPersistentId('one, in a file that has no storages');
+        return this.persistent(id);
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** Opcodes that change what is there: containers, memo, marks. */
+  #apply(opcode: number): void {
     const reader = this.#reader;
     switch (opcode) {
       case OP.PROTO: {
         const version = reader.byte();
         if (version > 5)
           refuse('ERR_CHECKPOINT_PICKLE_PROTOCOL', 'the pickle protocol', '0 to 5', String(version));
-        return;
+        break;
       }
       case OP.FRAME:
         // Frames are a hint for streams; here one must merely not claim more than there is.
-        return reader.expect(reader.length64());
+        reader.expect(reader.length64());
+        break;
       case OP.MARK:
         this.#marks.push(this.#stack.length);
-        return;
-      case OP.NONE:
-        return this.#push(null);
-      case OP.NEWTRUE:
-        return this.#push(true);
-      case OP.NEWFALSE:
-        return this.#push(false);
-      case OP.BININT:
-        return this.#push(reader.int32());
-      case OP.BININT1:
-        return this.#push(reader.byte());
-      case OP.BININT2:
-        return this.#push(reader.uint16());
-      case OP.INT:
-        return this.#push(intOf(reader.line()));
-      case OP.LONG:
-        return this.#push(longLineOf(reader.line()));
-      case OP.LONG1:
-        return this.#push(longOf(reader.span(reader.byte()).bytes));
-      case OP.LONG4:
-        return this.#push(longOf(reader.span(reader.length32()).bytes));
-      case OP.FLOAT:
-        return this.#make(floatOf(reader.line()));
-      case OP.BINFLOAT:
-        return this.#make(new PyFloat(reader.float64()));
-      case OP.STRING:
-        return this.#make(new PyBytes({ bytes: quotedOf(reader.line()), position: undefined }, true));
-      case OP.SHORT_BINSTRING:
-        return this.#make(new PyBytes(reader.span(reader.byte()), true));
-      case OP.BINSTRING:
-        return this.#make(new PyBytes(reader.span(reader.length32()), true));
-      case OP.SHORT_BINBYTES:
-        return this.#make(new PyBytes(reader.span(reader.byte()), false));
-      case OP.BINBYTES:
-        return this.#make(new PyBytes(reader.span(reader.uint32()), false));
-      case OP.BINBYTES8:
-      case OP.BYTEARRAY8:
-        return this.#make(new PyBytes(reader.span(reader.length64()), false));
-      case OP.UNICODE:
-        return this.#make(unicodeLineOf(reader.line()));
-      case OP.SHORT_BINUNICODE:
-        return this.#make(textValue(reader.span(reader.byte())));
-      case OP.BINUNICODE:
-        return this.#make(textValue(reader.span(reader.uint32())));
-      case OP.BINUNICODE8:
-        return this.#make(textValue(reader.span(reader.length64())));
-      default:
-        return this.#stepOnStack(opcode);
-    }
-  }
-
-  /** The opcodes that build from what is on the stack. */
-  #stepOnStack(opcode: number): void {
-    switch (opcode) {
+        break;
       case OP.POP:
         // As in Python: a mark on top is what POP takes.
-        if (this.#marks.length > 0 && this.#marks[this.#marks.length - 1] === this.#stack.length)
-          this.#marks.pop();
+        if (this.#marks.length > 0 && this.#floor === this.#stack.length) this.#marks.pop();
         else this.#pop();
-        return;
+        break;
       case OP.POP_MARK:
         this.#popMark();
-        return;
+        break;
       case OP.DUP:
-        return this.#push(this.#peek());
-      case OP.EMPTY_LIST:
-        return this.#make(new PyList());
-      case OP.EMPTY_DICT:
-        return this.#make(new PyDict());
-      case OP.EMPTY_SET:
-        return this.#make(new PySet());
-      case OP.EMPTY_TUPLE:
-        return this.#make(new PyTuple([]));
-      case OP.TUPLE1:
-        return this.#make(new PyTuple([this.#pop()]));
-      case OP.TUPLE2:
-        return this.#make(new PyTuple(this.#popMany(2)));
-      case OP.TUPLE3:
-        return this.#make(new PyTuple(this.#popMany(3)));
-      case OP.TUPLE:
-        return this.#make(new PyTuple(this.#popMark()));
-      case OP.LIST: {
-        const list = new PyList();
-        list.append(this.#popMark());
-        return this.#make(list);
-      }
-      case OP.FROZENSET: {
-        const set = new PySet();
-        set.add(this.#popMark());
-        return this.#make(set);
-      }
-      case OP.DICT: {
-        const items = this.#popMark();
-        const dict = new PyDict();
-        this.#setItems(dict, items);
-        return this.#make(dict);
-      }
-      case OP.APPEND: {
-        const item = this.#pop();
-        return this.#append([item]);
-      }
+        this.#stack.push(this.#peek());
+        break;
+      case OP.APPEND:
+        appendTo([this.#pop()], this.#peek());
+        break;
       case OP.APPENDS:
-        return this.#append(this.#popMark());
-      case OP.ADDITEMS: {
-        const items = this.#popMark();
-        const set = this.#peek();
-        if (set instanceof PySet) set.add(items);
-        else if (!(set instanceof PyOpaque)) wrongTarget('ADDITEMS', 'a set', set);
-        return;
-      }
+        appendTo(this.#popMark(), this.#peek());
+        break;
+      case OP.ADDITEMS:
+        addTo(this.#popMark(), this.#peek());
+        break;
       case OP.SETITEM: {
         const pair = this.#popMany(2);
-        return this.#setItems(this.#peek(), pair);
+        setItems(this.#peek(), pair);
+        break;
       }
       case OP.SETITEMS: {
         const items = this.#popMark();
-        return this.#setItems(this.#peek(), items);
-      }
-      default:
-        return this.#stepByName(opcode);
-    }
-  }
-
-  /** Memo, globals, calls and persistent ids. */
-  #stepByName(opcode: number): void {
-    const reader = this.#reader;
-    switch (opcode) {
-      case OP.PUT:
-        return this.#put(indexOf(reader.line()));
-      case OP.BINPUT:
-        return this.#put(reader.byte());
-      case OP.LONG_BINPUT:
-        return this.#put(reader.uint32());
-      case OP.MEMOIZE:
-        return this.#put(this.#memo.size);
-      case OP.GET:
-        return this.#get(indexOf(reader.line()));
-      case OP.BINGET:
-        return this.#get(reader.byte());
-      case OP.LONG_BINGET:
-        return this.#get(reader.uint32());
-      case OP.GLOBAL:
-        return this.#push(this.#global(latin1(reader.line()), latin1(reader.line())));
-      case OP.STACK_GLOBAL: {
-        const [module, name] = this.#popMany(2).map(textOf);
-        if (module === undefined || name === undefined) wrongTarget('STACK_GLOBAL', 'two names', null);
-        return this.#push(this.#global(module, name));
-      }
-      case OP.REDUCE: {
-        const [callable, args] = this.#popMany(2);
-        return this.#make(callGlobal(callable, argumentsOf(args), this.context));
-      }
-      case OP.NEWOBJ: {
-        const [type, args] = this.#popMany(2);
-        return this.#make(this.#construct(type, argumentsOf(args)));
-      }
-      case OP.NEWOBJ_EX: {
-        const [type, args] = this.#popMany(3);
-        return this.#make(this.#construct(type, argumentsOf(args)));
-      }
-      case OP.INST: {
-        const type = this.#global(latin1(reader.line()), latin1(reader.line()));
-        return this.#make(callGlobal(type, this.#popMark(), this.context));
-      }
-      case OP.OBJ: {
-        const [type, ...args] = this.#popMark();
-        return this.#make(callGlobal(type, args, this.context));
+        setItems(this.#peek(), items);
+        break;
       }
       case OP.BUILD: {
         const state = this.#pop();
-        return this.#build(this.#peek(), state);
+        build(this.#peek(), state, this.context);
+        break;
       }
-      case OP.BINPERSID: {
-        if (this.persistent === undefined) break;
-        return this.#make(this.persistent(this.#pop()));
-      }
+      case OP.PUT:
+        this.#put(indexOf(reader.line()));
+        break;
+      case OP.BINPUT:
+        this.#put(reader.byte());
+        break;
+      case OP.LONG_BINPUT:
+        this.#put(reader.uint32());
+        break;
+      case OP.MEMOIZE:
+        this.#put(this.#memo.size);
+        break;
+      case OP.GET:
+        this.#get(indexOf(reader.line()));
+        break;
+      case OP.BINGET:
+        this.#get(reader.byte());
+        break;
+      case OP.LONG_BINGET:
+        this.#get(reader.uint32());
+        break;
       default:
-        return unknownOpcode(opcode);
+        unknownOpcode(opcode);
     }
-    refuse(
-      'ERR_CHECKPOINT_PICKLE_PERSISTENT_ID',
-      'the pickle',
-      'no persistent id',
-      'one, in a file that has no storages',
-    );
   }
 
   /** NEWOBJ makes objects of classes: a function cannot be called by it, and classes may have small letters. */
   #construct(type: PyValue | undefined, args: readonly PyValue[]): PyValue {
     if (type instanceof PyGlobal && type.role.kind === 'function') return new PyOpaque(type.path);
     return callGlobal(type, args, this.context);
-  }
-
-  /** BUILD: numpy's arrays and dtypes get their content. Attributes of anything else are dropped, never set. */
-  #build(target: PyValue, state: PyValue): void {
-    if (target instanceof PyArray) setArrayState(target, state, this.context);
-    else if (target instanceof PyArrayType) setTypeState(target, state);
-    else if (target instanceof PyGlobal) {
-      refuse(
-        'ERR_CHECKPOINT_CODE_CALL',
-        'the pickle',
-        'no change of a class or function',
-        `BUILD on ${quote(target.path)}`,
-      );
-    } else if (!BUILDABLE.some((type) => target instanceof type)) wrongTarget('BUILD', 'an object', target);
-  }
-
-  #append(items: readonly PyValue[]): void {
-    const list = this.#peek();
-    if (list instanceof PyList) list.append(items);
-    else if (!(list instanceof PyOpaque)) wrongTarget('APPEND', 'a list', list);
-  }
-
-  #setItems(dict: PyValue, items: readonly PyValue[]): void {
-    if (items.length % 2 !== 0) wrongTarget('SETITEMS', 'pairs', null);
-    if (dict instanceof PyOpaque) return;
-    if (!(dict instanceof PyDict)) wrongTarget('SETITEM', 'a dict', dict);
-    for (let i = 0; i < items.length; i += 2) setItem(dict, items[i]!, items[i + 1]!);
   }
 
   #global(module: string, name: string): PyGlobal {
@@ -344,16 +338,6 @@ class Machine {
     if (value === undefined) {
       refuse('ERR_CHECKPOINT_PICKLE_MEMO', 'the pickle', 'a memo entry that was stored', `entry ${index}`);
     }
-    this.#push(value);
-  }
-
-  #make(value: PyValue): void {
-    this.#objects += 1;
-    if (this.#objects > MAX_OBJECTS) limit(`${MAX_OBJECTS} objects`);
-    this.#stack.push(value);
-  }
-
-  #push(value: PyValue): void {
     this.#stack.push(value);
   }
 
@@ -393,8 +377,6 @@ class Machine {
   }
 }
 
-const BUILDABLE = [PyDict, PyList, PySet, PyOpaque, PyTensor, PyUnsupported] as const;
-
 function argumentsOf(value: PyValue | undefined): readonly PyValue[] {
   return value instanceof PyTuple ? value.items : wrongTarget('a call', 'a tuple of arguments', value);
 }
@@ -407,14 +389,12 @@ function limit(expected: string): never {
   refuse('ERR_CHECKPOINT_PICKLE_LIMIT', 'the pickle', `at most ${expected}`, 'more');
 }
 
-function wrongTarget(opcode: string, expected: string, actual: PyValue | undefined): never {
-  refuse('ERR_CHECKPOINT_PICKLE_TYPE', `${opcode} in the pickle`, expected, kindOf(actual));
+function noPersistentId(actual: string): never {
+  refuse('ERR_CHECKPOINT_PICKLE_PERSISTENT_ID', 'the pickle', 'no persistent id', actual);
 }
 
 function unknownOpcode(opcode: number): never {
-  if (opcode === 0x50) {
-    refuse('ERR_CHECKPOINT_PICKLE_PERSISTENT_ID', 'the pickle', 'no persistent id in text form', 'PERSID');
-  }
+  if (opcode === PERSID) noPersistentId('one in text form (PERSID)');
   const hex = `0x${opcode.toString(16).padStart(2, '0')}`;
   refuse(
     'ERR_CHECKPOINT_PICKLE_OPCODE',
