@@ -1,9 +1,8 @@
 import { checkTensor, FLOATING } from '../check';
 import type { DType } from '../dtype';
 import { invalidArgument } from '../errors';
-import type { JobOptions } from '../jobs';
 import type { Tensor } from '../tensor';
-import { Module } from './module';
+import { Module, type RunOptions, type Staged } from './module';
 
 /** Options of the matrix factorisation: those of the reference's ham_kwargs, and a seed. */
 export interface HamKwargs {
@@ -48,15 +47,6 @@ export interface HamburgerInputs<D extends DType = DType> {
   nmfBases?: Tensor | undefined;
 }
 
-/** What {@link Hamburger.forward} gives, all [N, hamChannels, h, w]. */
-export interface HamburgerOutputs<D extends DType = DType> {
-  /** After the first convolution, before its ReLU. */
-  hamIn: Tensor<D>;
-  /** The factorisation's reconstruction. */
-  nmf: Tensor<D>;
-  output: Tensor<D>;
-}
-
 /**
  * Hamburger, SegNeXt's global context: a map is replaced by its low-rank non-negative factorisation, between two
  * convolutions and inside a residual.
@@ -76,17 +66,22 @@ export class Hamburger extends Module {
     this.options = Object.freeze({ ...options });
   }
 
-  /** @throws ArgumentError ERR_TYPE, ERR_SHAPE, ERR_DTYPE, ERR_DEVICE; AbortError ERR_ABORTED */
-  async forward<D extends DType>(
+  /**
+   * @returns output [N, hamChannels, h, w]. Stages: hamIn, after the first convolution and before its ReLU, and nmf,
+   *   the factorisation's reconstruction.
+   * @throws ArgumentError ERR_TYPE, ERR_SHAPE, ERR_DTYPE, ERR_DEVICE; AbortError ERR_ABORTED
+   */
+  async forward<D extends DType, Options extends RunOptions = RunOptions>(
     inputs: HamburgerInputs<D>,
-    options: JobOptions = {},
-  ): Promise<HamburgerOutputs<D>> {
+    options: Options = {} as Options,
+  ): Promise<{ output: Tensor<D> } & Staged<Options>> {
     if (typeof inputs !== 'object' || inputs === null) {
       throw invalidArgument('ERR_TYPE', 'inputs', 'an object { x, nmfBases? }', inputs);
     }
     const channels = this.options.hamChannels ?? 512;
     const x = checkTensor(inputs.x, 'x', { rank: 4, dtype: FLOATING, channels });
-    return (await this.run('forward', { x, ...checkBases(inputs.nmfBases) }, {}, options)) as never;
+    const checked = { x, ...checkBases(inputs.nmfBases) };
+    return (await this.runStaged('forward', checked, ['output'] as const, options)) as never;
   }
 }
 

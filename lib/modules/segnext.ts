@@ -10,8 +10,9 @@ import { Module, type RunOptions, type Staged } from './module';
 import type { MscanOptions } from './mscan';
 import type { InferenceOptions, PreprocessOptions, SegmentationRequest } from './segmentation-options';
 
+export type { PreprocessOptions } from '../image/preprocess';
 export type { HamKwargs } from './hamburger';
-export type { InferenceOptions, PreprocessOptions, SegmentationRequest } from './segmentation-options';
+export type { InferenceOptions, SegmentationRequest } from './segmentation-options';
 
 /** Options of SegNeXt's decode head. */
 export type SegNeXtHeadOptions = LightHamHeadOptions;
@@ -137,10 +138,13 @@ export class SegNeXt extends Module {
    * @throws ArgumentError ERR_TYPE, ERR_SHAPE, ERR_DTYPE, ERR_OPTION_VALUE; AbortError ERR_ABORTED
    */
   async postprocess(
-    logits: Tensor,
+    inputs: { logits: Tensor },
     { network, content, size, outputs = {}, signal }: PostprocessOptions = {},
   ): Promise<SegmentationTensors> {
-    checkTensor(logits, 'logits', { rank: 4, dtype: FLOATING });
+    if (typeof inputs !== 'object' || inputs === null) {
+      throw invalidArgument('ERR_TYPE', 'inputs', 'an object { logits }', inputs);
+    }
+    const logits = checkTensor(inputs.logits, 'logits', { rank: 4, dtype: FLOATING });
     const given = {
       ...(network !== undefined && { network: checkSize(network, 'network') }),
       ...(content !== undefined && { content: checkSize(content, 'content') }),

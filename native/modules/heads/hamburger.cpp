@@ -157,13 +157,14 @@ void Hamburger::initialize(at::Generator& generator) {
 
 NamedTensors Hamburger::run(const std::string& method, const NamedTensors& inputs, const Options& options) {
   if (method != "forward") return Module::run(method, inputs, options);
-  options.reject_unknown({});
+  options.reject_unknown({"stages"});
   const at::Tensor& x = inputs.require("x");
   check_feature_map(x, "x", options_.ham_channels, ham_in_.first_parameter());
   const at::Tensor* bases = inputs.find("nmfBases");
-  NamedTensors outputs;
-  const at::Tensor output = forward(x, bases != nullptr ? *bases : at::Tensor(), &outputs);
-  outputs.add("output", output);
+  NamedTensors stages, outputs;
+  outputs.add("output", forward(x, bases != nullptr ? *bases : at::Tensor(),
+                                options.boolean("stages", false) ? &stages : nullptr));
+  for (const auto& [name, tensor] : stages.entries()) outputs.add(name, tensor);
   return outputs;
 }
 

@@ -68,7 +68,7 @@ class Hamburger final : public Module {
 
 // Kind "hamburger". Options: hamChannels 512, normGroups 32, hamKwargs {mdS 1, mdR 64, evalSteps 7, randInit true,
 // nmfSeed 0, and mdD, trainSteps, invT without effect; spatial true alone}.
-// Method forward {x, nmfBases?} -> {hamIn, nmf, output}.
+// Method forward {x, nmfBases?}, option `stages` -> {output}; stages hamIn, nmf.
 std::unique_ptr<Module> make_hamburger(const Options& options);
 
 }  // namespace freqfusion
