@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { invalidArgument } from '../errors';
 import { nearestName } from '../modules/nearest-name';
-import type { PreprocessOptions, SegNeXtOptions } from '../modules/segnext';
+import type { PreprocessOptions } from '../modules/segmentation-options';
+import { SEGNEXT_VARIANTS } from '../modules/segnext-variants';
 import { ADE20K_CLASSES } from './ade20k';
 import { checkModelConfig, type LocatedConfig, type ModelConfig, readModelConfig } from './config';
 
@@ -20,57 +21,31 @@ export const ADE20K_PREPROCESS: PreprocessOptions = {
   std: [58.395, 57.12, 57.375],
 };
 
-interface Variant {
-  readonly embedDims: readonly number[];
-  readonly depths: readonly number[];
-  /** Channels of the head and of its Hamburger, and the rank of the latter's factorisation. */
-  readonly channels: number;
-  readonly rank: number;
-}
-
-/** SegNeXt's published sizes, from local_configs/segnext of the SegNeXt repository. */
-const SEGNEXT: Readonly<Record<string, Variant>> = {
-  tiny: { embedDims: [32, 64, 160, 256], depths: [3, 3, 5, 2], channels: 256, rank: 16 },
-  small: { embedDims: [64, 128, 320, 512], depths: [2, 2, 4, 2], channels: 256, rank: 16 },
-  base: { embedDims: [64, 128, 320, 512], depths: [3, 3, 12, 3], channels: 512, rank: 64 },
-  large: { embedDims: [64, 128, 320, 512], depths: [3, 5, 27, 3], channels: 1024, rank: 64 },
-};
-
-function segnext({ embedDims, depths, channels, rank }: Variant, freqFusion: boolean): SegNeXtOptions {
-  return {
-    backbone: { embedDims: [...embedDims], mlpRatios: [8, 8, 4, 4], depths: [...depths] },
-    head: {
-      type: freqFusion ? 'LightHamHeadFreqAware' : 'LightHamHead',
-      inChannels: embedDims.slice(1),
-      inIndex: [1, 2, 3],
-      channels,
-      hamChannels: channels,
-      hamKwargs: { mdR: rank },
-      numClasses: ADE20K_CLASSES.length,
-      ...(freqFusion && { compressRatio: 4 }),
-    },
-  };
-}
+const HEADS = [
+  { suffix: '', type: 'LightHamHead', with: 'with its own head' },
+  { suffix: '-freqfusion', type: 'LightHamHeadFreqAware', with: 'with FreqFusion in its head' },
+] as const;
 
 function published(): Map<string, ModelConfig> {
-  const entries = Object.entries(SEGNEXT).flatMap(([size, variant]) =>
-    [false, true].map((freqFusion): [string, ModelConfig] => {
-      const name = `segnext-${size}${freqFusion ? '-freqfusion' : ''}`;
-      const what = freqFusion ? 'with FreqFusion in its head' : 'with its own head';
-      return [
-        name,
-        {
-          name,
-          description: `SegNeXt ${size} ${what}, ADE20K`,
-          task: 'semantic-segmentation',
-          network: { kind: 'segnext', options: segnext(variant, freqFusion) },
-          preprocess: ADE20K_PREPROCESS,
-          inference: { mode: 'whole' },
+  const configs = Object.entries(SEGNEXT_VARIANTS).flatMap(([size, { backbone, head }]) =>
+    HEADS.map(
+      ({ suffix, type, with: what }): ModelConfig => ({
+        name: `segnext-${size}${suffix}`,
+        description: `SegNeXt ${size} ${what}, ADE20K`,
+        task: 'semantic-segmentation',
+        network: {
+          kind: 'segnext',
+          options: {
+            ...(backbone && { backbone }),
+            head: { ...head, type, numClasses: ADE20K_CLASSES.length },
+          },
         },
-      ];
-    }),
+        preprocess: ADE20K_PREPROCESS,
+        inference: { mode: 'whole' },
+      }),
+    ),
   );
-  return new Map(entries);
+  return new Map(configs.map((config) => [config.name!, config]));
 }
 
 const PUBLISHED: ReadonlyMap<string, ModelConfig> = published();

@@ -107,18 +107,19 @@ const head = object({
   ...fusion,
 });
 
-const resize = (value: unknown, path: string) => {
-  const mode = (value as { mode?: unknown } | null)?.mode;
-  const filter = oneOf('bilinear', 'area');
-  if (mode === 'longest') object({ mode: text, size: whole(1), filter }, ['size'])(value, path);
-  else
-    object({ mode: oneOf('keep-ratio', 'longest'), scale: list(whole(1), 2), filter }, ['mode', 'scale'])(
-      value,
-      path,
-    );
+const filter = oneOf('bilinear', 'area');
+const RESIZES: Readonly<Record<string, Check>> = {
+  'keep-ratio': object({ mode: text, scale: list(whole(1), 2), filter }, ['scale']),
+  longest: object({ mode: text, size: whole(1), filter }, ['size']),
 };
 
-const inference = (value: unknown, path: string) => {
+const resize: Check = (value, path) => {
+  const mode = (value as { mode?: unknown } | null)?.mode;
+  oneOf(...Object.keys(RESIZES))(mode, `${path}.mode`);
+  RESIZES[mode as string]!(value, path);
+};
+
+const inference: Check = (value, path) => {
   const slide = (value as { mode?: unknown } | null)?.mode === 'slide';
   const size = list(whole(1), 2);
   object(

@@ -114,7 +114,8 @@ function compressRatio(
 /** What must agree for a state dict to belong to a known architecture; the number of classes may differ. */
 function fingerprint({ backbone = {}, head = {} }: SegNeXtOptions): string {
   const { embedDims, depths, mlpRatios } = backbone;
-  const { type, channels, hamChannels, inIndex, compressRatio: ratio } = head;
+  const { type, channels, hamChannels = channels, inIndex = [1, 2, 3] } = head;
+  const ratio = type === 'LightHamHeadFreqAware' ? (head.compressRatio ?? 4) : 0;
   return JSON.stringify([embedDims, depths, mlpRatios, type, channels, hamChannels, inIndex, ratio]);
 }
 
@@ -145,7 +146,11 @@ export function guessConfig(
       { expected, actual },
     );
   }
-  const head = { ...guess.options.head, hamKwargs: { ...match?.network.options.head?.hamKwargs, mdR: rank } };
+  const head = {
+    ...match?.network.options.head,
+    ...guess.options.head,
+    hamKwargs: { ...match?.network.options.head?.hamKwargs, mdR: rank },
+  };
   const network = { kind: 'segnext', options: { ...guess.options, head } } as const;
   if (match === undefined) return { network };
   // Classes and colours of a known model hold for its own number of classes alone.

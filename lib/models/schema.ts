@@ -69,7 +69,9 @@ export function object(members: Readonly<Record<string, Check>>, required: reado
       const of = members[name];
       if (of === undefined) {
         const near = nearestName(name, Object.keys(members));
-        throw configError(at(name), near === undefined ? 'no such member' : `the member ${near}`, name);
+        const hint = near === undefined ? '' : ` (the nearest is ${near})`;
+        const place = path === '' ? 'the config' : path;
+        throw configError(place, `only the members ${Object.keys(members).join(', ')}${hint}`, name);
       }
       if (member !== undefined) of(member, at(name));
     }
