@@ -66,7 +66,8 @@ export function backboneShape(shapes: ShapeTable, config: Config, prefix = ''): 
   agree(config, 'depths', shape.depths);
   agree(config, 'mlp_ratios', shape.mlpRatios);
   const variant = variantOf(config);
-  if (variant !== undefined) {
+  // Options that change a published backbone's sizes go before its name.
+  if (variant !== undefined && !config.has('embed_dims') && !config.has('depths')) {
     const { embedDims, depths } = VARIANTS[variant];
     if (String(embedDims) !== String(shape.embedDims) || String(depths) !== String(shape.depths)) {
       throw new GoldenError(`parameters: they are not those of the ${variant} backbone`);
@@ -102,11 +103,11 @@ export function rankOf(config: Config): number {
 /** The published backbone that the options name, by its letter or in a config file's name. */
 function variantOf(config: Config): keyof typeof VARIANTS | undefined {
   const names = Object.keys(VARIANTS) as (keyof typeof VARIANTS)[];
+  const file = config.value('config');
   if (config.has('variant')) {
     const word = config.choice('variant', [...names, 't', 's', 'b', 'l']);
     return names.find((name) => name.startsWith(word));
   }
-  const file = config.value('config');
   return typeof file === 'string' ? names.find((name) => file.split(/[._]/).includes(name)) : undefined;
 }
 
