@@ -27,7 +27,7 @@ struct LocalSimilarityArgs {
 };
 
 constexpr int64_t kSimilarityRows = 4;
-constexpr int64_t kSimilarityColumns = 128;
+constexpr int64_t kSimilarityColumns = 256;
 constexpr int64_t kSimilarityChannels = 4;
 
 // `scratch` is one thread's working memory. _planes: any layout, best where the columns are dense. _pixels: dense

@@ -1,8 +1,8 @@
 #pragma once
 
 // The similarity of maps whose columns are dense (or of any layout): channels are swept in blocks of four over a tile
-// that stays in the first-level cache. 4 channels x 5 rows x 144 columns are 12 KB and the accumulators of four
-// offsets x 4 rows x 128 columns 8 KB (float, kernel 3).
+// that stays in the first-level cache. 4 channels x 5 rows x 272 columns are 22 KB and the accumulators of four
+// offsets x 4 rows x 256 columns 16 KB (float, kernel 3, dilation 2); 256 columns measured better than 128 and 512.
 
 #include "native/ops/cpu/local_similarity_tile.h"
 
