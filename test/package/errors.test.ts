@@ -2,12 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './commands';
 
+/** Codes that stand in quotes, or as the key of a table. */
 function codesIn(...paths: string[]): string[] {
   const found = new Set<string>();
   for (const path of paths) {
-    for (const code of readFileSync(join(ROOT, path), 'utf8').match(/\bERR_[A-Z0-9]+(_[A-Z0-9]+)*\b(?!_)/g) ??
-      []) {
-      found.add(code);
+    const text = readFileSync(join(ROOT, path), 'utf8');
+    for (const [, code] of text.matchAll(/(?:['"`]|^\s*)(ERR_[A-Z0-9]+(?:_[A-Z0-9]+)*)(?:['"`]|:)/gm)) {
+      found.add(String(code));
     }
   }
   return [...found].sort();
