@@ -18,7 +18,7 @@ export interface Contents {
   readonly texts?: Readonly<Record<string, string>>;
 }
 
-const FREE_WORK = 1 << 25;
+const FREE_WORK = 1 << 22;
 
 /** What one file's pickles share: the account of tensors and of work. `size` is the bytes of the pickles. */
 export function newContext(source: ByteSource, size: number): PickleContext {
