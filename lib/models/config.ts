@@ -4,6 +4,7 @@ import { FreqFusionError } from '../errors';
 import type { Rgb } from '../image/types';
 import type { InferenceOptions, PreprocessOptions, SegNeXtOptions } from '../modules/segnext';
 import {
+  type Check,
   color,
   configError,
   flag,
