@@ -41,3 +41,10 @@ test('codes of other errors have no category', () => {
   expect(categoryOf('ERR_CHECKPOINT_CLOSED')).toBeUndefined();
   expect(categoryOf('constructor')).toBeUndefined();
 });
+
+test('docs/checkpoints.md lists every rule in the same words', () => {
+  const page = readFileSync(join(__dirname, '..', '..', 'docs', 'checkpoints.md'), 'utf8');
+  for (const [code, [category, rule]] of Object.entries(CHECKPOINT_RULES)) {
+    expect(page).toContain(`| \`${code}\` | ${category} | ${rule} |`);
+  }
+});
