@@ -61,6 +61,19 @@ at::Tensor pad_edge(const at::Tensor& map, const Pair& size) {
   return at::replication_pad2d(map, std::array<int64_t, 4>{0, size[1] - map.size(3), 0, size[0] - map.size(2)});
 }
 
+// Stages carry the names and numbers of the reference's calls.
+at::Tensor encode(const Conv2d& encoder, const at::Tensor& x, const char* stage, Trace* stages) {
+  at::Tensor logits = encoder.forward(x);
+  trace(stages, stage, logits);
+  return logits;
+}
+
+void trace_normalized(Trace* stages, int call, const at::Tensor& logits, const at::Tensor& mask) {
+  if (stages == nullptr) return;
+  stages->add("kernelNormalizerIn" + std::to_string(call), logits);
+  stages->add("kernelNormalizerOut" + std::to_string(call), mask);
+}
+
 void check_window(at::Tensor& buffer, const at::Tensor& window, const char* name) {
   // Room for the rounding of a bfloat16 checkpoint; a different window is off by far more.
   constexpr double kTolerance = 4e-3;
@@ -168,75 +181,57 @@ FreqFusion::Guidance FreqFusion::guide(const Inputs& in, Masks wanted, Trace* st
   return guidance;
 }
 
-// The default flow: the filters themselves bring the kernels' logits of both resolutions together. Stages carry
-// the names of the reference's calls; it normalises the low-pass logits twice (calls 2 and 3), here it is once.
+// The default flow: the filters themselves bring the kernels' logits of both resolutions together.
 void FreqFusion::guide_by_filters(Guidance& guidance, Masks wanted, Trace* stages) const {
   const CarafeOptions doubling{options_.lowpass_kernel, options_.up_group, 2, options_.border};
 
-  const at::Tensor high_hr = encoder2_->forward(guidance.hr);
-  trace(stages, "contentEncoder2Call0", high_hr);
-  const at::Tensor first_mask_hr = normalize(high_hr, options_.highpass_kernel);
-  trace(stages, "kernelNormalizerOut0", first_mask_hr);
-  guidance.hr = high_pass(guidance.hr, first_mask_hr, true);
-
-  at::Tensor low = encoder_.forward(guidance.hr);
-  trace(stages, "contentEncoderCall0", low);
+  const at::Tensor high_hr = encode(*encoder2_, guidance.hr, "contentEncoder2Call0", stages);
+  guidance.hr = high_pass(guidance.hr, normalize(high_hr, options_.highpass_kernel, 0, stages), true);
   trace(stages, "compressedHrEnhanced", guidance.hr);
-  const at::Tensor first_mask_lr = normalize(low, options_.lowpass_kernel);
-  trace(stages, "kernelNormalizerOut1", first_mask_lr);
-  const at::Tensor low_lr = encoder_.forward(guidance.lr);
-  trace(stages, "contentEncoderCall1", low_lr);
-  low = carafe(low_lr, first_mask_lr, doubling).add_(low);
-  trace(stages, "kernelNormalizerIn2", low);
-  guidance.mask_lr = normalize(low, options_.lowpass_kernel);
-  trace(stages, "kernelNormalizerOut2", guidance.mask_lr);
+
+  const at::Tensor low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
+  const at::Tensor first_mask_lr = normalize(low_hr, options_.lowpass_kernel, 1, stages);
+  const at::Tensor low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", stages);
+  const at::Tensor low = carafe(low_lr, first_mask_lr, doubling).add_(low_hr);
+  guidance.mask_lr = normalize(low, options_.lowpass_kernel, 2, stages);
   if (wanted == Masks::low) return;
 
-  const at::Tensor high_lr = encoder2_->forward(guidance.lr);
-  trace(stages, "contentEncoder2Call1", high_lr);
-  trace(stages, "kernelNormalizerIn3", low);
-  trace(stages, "kernelNormalizerOut3", guidance.mask_lr);
+  // The reference's call 3 normalises the same logits again.
+  trace_normalized(stages, 3, low, guidance.mask_lr);
+  const at::Tensor high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", stages);
   const at::Tensor high = carafe(high_lr, guidance.mask_lr, doubling).add_(high_hr);
-  trace(stages, "kernelNormalizerIn4", high);
-  guidance.mask_hr = normalize(high, options_.highpass_kernel);
-  trace(stages, "kernelNormalizerOut4", guidance.mask_hr);
+  guidance.mask_hr = normalize(high, options_.highpass_kernel, 4, stages);
 }
 
 // semi_conv without comp_feat_upsample: logits of both resolutions, lr's grown by nearest, summed.
 void FreqFusion::guide_by_sum(Guidance& guidance, Masks wanted, Trace* stages) const {
-  const auto logits = [&](const Conv2d& encoder) {
-    return nearest(encoder.forward(guidance.lr), size_of(guidance.hr)).add_(encoder.forward(guidance.hr));
-  };
-  const at::Tensor low = logits(encoder_);
-  trace(stages, "kernelNormalizerIn0", low);
-  guidance.mask_lr = normalize(low, options_.lowpass_kernel);
-  trace(stages, "kernelNormalizerOut0", guidance.mask_lr);
+  const Pair size = size_of(guidance.hr);
+  const at::Tensor low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
+  const at::Tensor low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", stages);
+  guidance.mask_lr = normalize(nearest(low_lr, size).add_(low_hr), options_.lowpass_kernel, 0, stages);
   if (wanted == Masks::low) return;
 
-  const at::Tensor high = logits(*encoder2_);
-  trace(stages, "kernelNormalizerIn1", high);
-  guidance.mask_hr = normalize(high, options_.highpass_kernel);
-  trace(stages, "kernelNormalizerOut1", guidance.mask_hr);
+  const at::Tensor high_hr = encode(*encoder2_, guidance.hr, "contentEncoder2Call0", stages);
+  const at::Tensor high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", stages);
+  guidance.mask_hr = normalize(nearest(high_lr, size).add_(high_hr), options_.highpass_kernel, 1, stages);
 }
 
 // Without semi_conv: the compressed features are summed first, at hr's size, whatever lr's size is.
 void FreqFusion::guide_by_resized(Guidance& guidance, Masks wanted, Trace* stages) const {
   const at::Tensor sum = nearest(guidance.lr, size_of(guidance.hr)).add_(guidance.hr);
   trace(stages, "compressedSum", sum);
-  const at::Tensor low = encoder_.forward(sum);
-  trace(stages, "contentEncoderCall0", low);
-  guidance.mask_lr = normalize(low, options_.lowpass_kernel);
-  trace(stages, "kernelNormalizerOut0", guidance.mask_lr);
+  const at::Tensor low = encode(encoder_, sum, "contentEncoderCall0", stages);
+  guidance.mask_lr = normalize(low, options_.lowpass_kernel, 0, stages);
   if (wanted == Masks::low) return;
 
-  const at::Tensor high = encoder2_->forward(sum);
-  trace(stages, "contentEncoder2Call0", high);
-  guidance.mask_hr = normalize(high, options_.highpass_kernel);
-  trace(stages, "kernelNormalizerOut1", guidance.mask_hr);
+  const at::Tensor high = encode(*encoder2_, sum, "contentEncoder2Call0", stages);
+  guidance.mask_hr = normalize(high, options_.highpass_kernel, 1, stages);
 }
 
-at::Tensor FreqFusion::normalize(const at::Tensor& logits, int64_t kernel) const {
-  return kernel_normalizer(logits, kernel, options_.hamming_window, options_.up_group);
+at::Tensor FreqFusion::normalize(const at::Tensor& logits, int64_t kernel, int call, Trace* stages) const {
+  at::Tensor mask = kernel_normalizer(logits, kernel, options_.hamming_window, options_.up_group);
+  trace_normalized(stages, call, logits, mask);
+  return mask;
 }
 
 at::Tensor FreqFusion::low_pass(const Inputs& in, const at::Tensor& mask) const {

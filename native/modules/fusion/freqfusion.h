@@ -57,7 +57,8 @@ class FreqFusion final : public Module {
   void guide_by_filters(Guidance& guidance, Masks wanted, Trace* stages) const;
   void guide_by_sum(Guidance& guidance, Masks wanted, Trace* stages) const;
   void guide_by_resized(Guidance& guidance, Masks wanted, Trace* stages) const;
-  at::Tensor normalize(const at::Tensor& logits, int64_t kernel) const;
+  // `call` numbers it among the reference's calls, for the stages.
+  at::Tensor normalize(const at::Tensor& logits, int64_t kernel, int call, Trace* stages) const;
   at::Tensor low_pass(const Inputs& in, const at::Tensor& mask) const;
   at::Tensor high_pass(const at::Tensor& x, const at::Tensor& mask, bool residual) const;
   NamedTensors run_offset_generator(const NamedTensors& inputs, Trace* stages) const;
