@@ -153,8 +153,16 @@ export function guessConfig(
   };
   const network = { kind: 'segnext', options: { ...guess.options, head } } as const;
   if (match === undefined) return { network };
-  // Classes and colours of a known model hold for its own number of classes alone.
-  const { classes, palette, ...rest } = match;
-  const same = match.network.options.head?.numClasses === head.numClasses;
-  return { ...rest, ...(same && classes && { classes }), ...(same && palette && { palette }), network };
+  // Classes, colours and bases of a known model hold for its own numbers of classes and bases alone.
+  const { classes, palette, nmfBases, ...rest } = match;
+  const own = match.network.options.head;
+  const sameClasses = own?.numClasses === head.numClasses;
+  const sameRank = own?.hamKwargs?.mdR === rank;
+  return {
+    ...rest,
+    ...(sameClasses && classes && { classes }),
+    ...(sameClasses && palette && { palette }),
+    ...(sameRank && nmfBases && { nmfBases }),
+    network,
+  };
 }

@@ -5,7 +5,7 @@ import { writePicture } from '../image/canvas';
 import { decodeImage } from '../image/decode';
 import { encodeLabelPng, type LabelMap, writeBytes } from '../image/labels';
 import { type OverlayOptions, renderOverlay } from '../image/overlay';
-import type { DecodeOptions, ImageInput, Rgb } from '../image/types';
+import { type DecodeOptions, type ImageInput, MAX_PIXELS, type Rgb } from '../image/types';
 import type { Tensor } from '../tensor';
 
 /** How much of an image one class covers. */
@@ -116,7 +116,7 @@ export class SegmentationMap implements LabelMap, SegmentationTensors {
     file?: string,
     options: OverlayOptions & Pick<DecodeOptions, 'maxPixels' | 'background'> = {},
   ): Promise<Buffer> {
-    const { maxPixels = this.width * this.height, background, ...rest } = options;
+    const { maxPixels = Math.max(MAX_PIXELS, this.width * this.height), background, ...rest } = options;
     const decoded = await decodeImage(image, {
       maxPixels,
       ...(background !== undefined && { background }),
