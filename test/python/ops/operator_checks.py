@@ -1,0 +1,94 @@
+"""What the tests of the operators share: layouts, instruction sets, registration and memory."""
+
+import os
+import re
+import subprocess
+import sys
+
+import torch
+from golden import instruction_sets, peak_memory_bytes
+
+TOLERANCES = {
+    torch.float64: (1e-11, 1e-12),
+    torch.float32: (1e-4, 2e-5),
+    torch.float16: (4e-3, 4e-3),
+    torch.bfloat16: (2e-2, 2e-2),
+}
+
+
+def layouts(tensor):
+    """The same values in every layout that a kernel may meet: (name, tensor)."""
+    yield "contiguous", tensor.contiguous()
+    yield "channels-last", tensor.contiguous(memory_format=torch.channels_last)
+    n, c, h, w = tensor.shape
+    larger = torch.full((n + 1, c + 2, h + 3, w + 5), float("nan"), dtype=tensor.dtype)
+    for name, memory_format in (("sliced", torch.contiguous_format), ("sliced channels-last", torch.channels_last)):
+        window = larger.contiguous(memory_format=memory_format)[1:, 1:-1, 2:-1, 3:-2]
+        yield name, window.copy_(tensor)
+    wider = torch.full((n, c, h, 2 * w), float("nan"), dtype=tensor.dtype)[..., ::2]
+    yield "every other column", wider.copy_(tensor)
+
+
+def same_format(tally, tensor, output, what):
+    """A channels-last input gives a channels-last output, a contiguous one a contiguous output."""
+    expected = tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
+    memory_format = torch.channels_last if expected else torch.contiguous_format
+    if tensor.is_contiguous() or expected:
+        tally.check(output.is_contiguous(memory_format=memory_format), f"{what}: memory format of the output")
+
+
+def sweep_instruction_sets(tally, arguments):
+    """Runs the calling script's --sweep once for each instruction set: the choice is made once a process."""
+    for name in instruction_sets():
+        child = subprocess.run(
+            [sys.executable, sys.argv[0], *arguments, "--sweep"],
+            env={**os.environ, "FREQFUSION_ISA": name, "OMP_WAIT_POLICY": "passive"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        counts = re.search(r"(\d+) passed, (\d+) failed\s*$", child.stdout)
+        if counts is None:
+            tally.check(False, f"{name}: {child.stdout[-400:]} {child.stderr[-400:]}")
+        else:
+            tally.passed += int(counts.group(1))
+            tally.failed += int(counts.group(2))
+            for line in child.stdout.splitlines():
+                if line.startswith("  failed"):
+                    print(f"{line} ({name})")
+        tally.group(f"dtypes, layouts and shapes, {name}")
+
+
+def registration(tally, operator, arguments):
+    checks = ("test_schema", "test_faketensor", "test_autograd_registration")
+    try:
+        results = torch.library.opcheck(operator, arguments, test_utils=checks)
+        for check in checks:
+            tally.check(results[check] == "SUCCESS", f"{operator}: {check} is {results[check]}")
+    except Exception as error:
+        tally.check(False, f"{operator}: {error}")
+
+
+def no_double_backward(tally, output, inputs, what):
+    """The second derivative is refused in words, never silently wrong."""
+    grads = torch.autograd.grad((output * output).sum(), inputs, create_graph=True)
+    tally.raises(lambda: torch.autograd.grad(grads[0].sum(), inputs), "not implemented", what)
+
+
+def memory(tally, call, inputs, what):
+    """Peak memory is inputs + outputs + under 10 %: the call itself may add its outputs and that tenth."""
+    call()  # thread pools and first-touch costs are not the operator's
+    outputs = call()
+    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    output_bytes = sum(output.nbytes for output in outputs)
+    all_bytes = output_bytes + sum(tensor.nbytes for tensor in inputs)
+    del outputs
+    grown = peak_memory_bytes(call)
+    tally.check(grown <= output_bytes + 0.1 * all_bytes, f"{what}: grew by {grown} bytes for {output_bytes} of output")
+
+
+def distant_planes(channels, height, width):
+    """bfloat16 [1, 2, ...] whose second plane begins beyond 2^31 elements; untouched pages cost nothing."""
+    step = 2**31 + 64
+    base = torch.empty(step + height * width, dtype=torch.bfloat16)
+    return base.as_strided((1, channels, height, width), (0, step, width, 1))
