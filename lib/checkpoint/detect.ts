@@ -1,7 +1,7 @@
 import { refuse } from './codes';
 import type { CheckpointFormat } from './contents';
 import type { ByteSource } from './source';
-import { LEGACY_START } from './torch-legacy';
+import { startsAsLegacy } from './torch-legacy';
 
 /** Beginnings of files that people take for checkpoints, and what they are. */
 const OTHERS: readonly (readonly [string, string])[] = [
@@ -22,16 +22,14 @@ export function detectFormat(source: ByteSource): CheckpointFormat {
   const head = Buffer.from(source.view(0, Math.min(source.size, 512)));
   const text = head.toString('latin1');
   if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return 'torch-zip';
-  // A cut may leave less than the whole beginning: what is there decides.
-  if (head.length >= 4 && LEGACY_START.subarray(0, head.length).every((byte, i) => head[i] === byte))
-    return 'torch-legacy';
+  if (startsAsLegacy(head)) return 'torch-legacy';
   if (text.startsWith('version https://git-lfs')) {
     const way = 'Fetch the file itself with "git lfs pull", or download it from the site';
     refuse('ERR_CHECKPOINT_LFS_POINTER', 'the file', 'a checkpoint', 'a Git LFS pointer', way);
   }
-  if (/^(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml|!--|script)/i.test(text)) {
+  if (/^(\xef\xbb\xbf)?\s*<([a-z]|!doctype|!--|\?xml)/i.test(text)) {
     const way = 'The download gave an error or a login page: open its address in a browser';
-    refuse('ERR_CHECKPOINT_HTML', 'the file', 'a checkpoint', 'a web page (HTML)', way);
+    refuse('ERR_CHECKPOINT_HTML', 'the file', 'a checkpoint', 'a web page (HTML or XML)', way);
   }
   if (text[8] === '{' || source.name.endsWith('.safetensors')) return 'safetensors';
   if (looksLikePickle(text)) return 'pickle-numpy';

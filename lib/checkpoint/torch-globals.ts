@@ -1,4 +1,4 @@
-import { DTYPES, type DType } from '../dtype';
+import { DTYPE_BYTES, DTYPES, type DType } from '../dtype';
 import { refuse } from './codes';
 import { checkLayout } from './geometry';
 import {
@@ -27,6 +27,17 @@ const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
   CharStorage: 'int8',
   ByteStorage: 'uint8',
   BoolStorage: 'bool',
+};
+
+/** Storage classes without a dtype here, by bytes per element: to step over them, and to name them. */
+const OTHER_STORAGES: Readonly<Record<string, number>> = {
+  ComplexDoubleStorage: 16,
+  ComplexFloatStorage: 8,
+  QInt32Storage: 4,
+  QInt8Storage: 1,
+  QUInt8Storage: 1,
+  QUInt4x2Storage: 1,
+  QUInt2x4Storage: 1,
 };
 
 const TORCH_DTYPES =
@@ -67,10 +78,11 @@ const PLAIN_TENSOR_TYPES = new Set([
 export function torchGlobals(): Map<string, GlobalRole> {
   const list = new Map<string, GlobalRole>();
   for (const module of ['torch', 'torch.cuda', 'torch.storage']) {
-    for (const [name, dtype] of Object.entries(STORAGE_DTYPES))
-      list.set(`${module} ${name}`, { kind: 'storage', dtype });
-    for (const name of ['UntypedStorage', '_UntypedStorage'])
-      list.set(`${module} ${name}`, { kind: 'storage', dtype: null });
+    const add = (name: string, dtype: DType | undefined | null, bytes: number) =>
+      list.set(`${module} ${name}`, { kind: 'storage', dtype, bytes });
+    for (const [name, dtype] of Object.entries(STORAGE_DTYPES)) add(name, dtype, DTYPE_BYTES[dtype]);
+    for (const [name, bytes] of Object.entries(OTHER_STORAGES)) add(name, undefined, bytes);
+    for (const name of ['UntypedStorage', '_UntypedStorage']) add(name, null, 1);
   }
   for (const name of [...TORCH_DTYPES, ...TORCH_CONSTANTS]) {
     list.set(`torch ${name}`, { kind: 'constant', text: `torch.${name}` });
@@ -94,10 +106,10 @@ export function torchGlobals(): Map<string, GlobalRole> {
   return list;
 }
 
-/** The role of a storage class that is not in the table above, such as QUInt8Storage or ComplexFloatStorage. */
+/** The role of a storage class that is in none of the tables above. */
 export function unknownStorage(module: string, name: string): GlobalRole | undefined {
   const known = ['torch', 'torch.cuda', 'torch.storage'].includes(module) && /^\w+Storage$/.test(name);
-  return known ? { kind: 'storage', dtype: undefined } : undefined;
+  return known ? { kind: 'storage', dtype: undefined, bytes: undefined } : undefined;
 }
 
 /** (storage, offset, size, stride, ...): what follows concerns gradients and hooks alone. */
@@ -105,7 +117,7 @@ function rebuildTensor(args: readonly PyValue[], context: PickleContext): PyValu
   const storage = checkStorage(args[0]);
   if (storage.dtype === undefined) return new PyUnsupported(`a tensor over ${storage.typeName}`);
   if (storage.dtype === null) wrongArguments('a typed storage', args[0]);
-  return build(storage, storage.dtype as DType, args, context);
+  return build(storage, storage.dtype, args, context);
 }
 
 /** (untyped storage, offset, size, stride, requiresGrad, hooks, dtype, ...). */

@@ -1,4 +1,3 @@
-import { DTYPE_BYTES, type DType } from '../dtype';
 import { quote, refuse } from './codes';
 import { type Contents, finish, newContext } from './contents';
 import { unpickle } from './pickle/machine';
@@ -19,23 +18,15 @@ import type { Storage } from './storage';
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
 
-/** The first bytes of every legacy file: PROTO 2, LONG1 of ten bytes, the magic number. */
-export const LEGACY_START = Uint8Array.of(
-  0x80,
-  0x02,
-  0x8a,
-  0x0a,
-  0x6c,
-  0xfc,
-  0x9c,
-  0x46,
-  0xf9,
-  0x20,
-  0x6a,
-  0xa8,
-  0x50,
-  0x19,
-);
+/** The magic number as a pickle of protocol 2 or later has it: LONG1, ten bytes, the number, STOP. */
+const MAGIC_PICKLED = Buffer.from('8a0a6cfc9c46f9206aa850192e', 'hex');
+
+/** True for the first bytes of a legacy file: PROTO, in newer protocols a FRAME, and the magic number, perhaps cut. */
+export function startsAsLegacy(head: Buffer): boolean {
+  if (head[0] !== 0x80 || head[1] === undefined) return false;
+  const number = head.subarray(head[2] === 0x95 ? 11 : 2, (head[2] === 0x95 ? 11 : 2) + MAGIC_PICKLED.length);
+  return number.length >= 2 && number.equals(MAGIC_PICKLED.subarray(0, number.length));
+}
 
 /**
  * Reads PyTorch's format before 1.6: five pickles (magic number, protocol, system, value, storage keys), then each
@@ -47,15 +38,15 @@ export function readTorchLegacy(source: ByteSource): Contents {
   let at = 0;
   const next = (persistent?: (id: PyValue) => PyValue): PyValue => {
     const input = { bytes: source.view(at, source.size - at), position: at };
-    const { value, end } = unpickle(input, context, persistent);
+    const { value, end } = whole(source, () => unpickle(input, context, persistent));
     at += end;
     return value;
   };
-  const magic = inHeader(source, () => next());
+  const magic = next();
   if (magic !== MAGIC) wrongHeader('the magic number', `0x${MAGIC.toString(16)}`, magic);
-  const protocol = inHeader(source, () => next());
+  const protocol = next();
   if (protocol !== PROTOCOL) wrongHeader('the protocol', String(PROTOCOL), protocol);
-  const system = inHeader(source, () => next());
+  const system = next();
   if (!(system instanceof PyDict)) wrongHeader('the system record', 'a dict', system);
   if (system.entries.get('little_endian') === false) {
     refuse(
@@ -72,15 +63,15 @@ export function readTorchLegacy(source: ByteSource): Contents {
   return finish({ format: 'torch-legacy', root, storages: storages.all() }, context);
 }
 
-/** A cut inside the header is damage, wherever it falls: every legacy file goes on after its first pickle. */
-function inHeader<T>(source: ByteSource, read: () => T): T {
+/** A legacy file goes on after each of its pickles: one that lacks nothing but STOP was cut there. */
+function whole<T>(source: ByteSource, read: () => T): T {
   try {
     return read();
   } catch (error) {
     if ((error as { code?: string }).code !== 'ERR_CHECKPOINT_PICKLE_NO_STOP') throw error;
     return refuse(
       'ERR_CHECKPOINT_TRUNCATED',
-      'the legacy header',
+      'a legacy file',
       'five pickles',
       `the end after ${source.size} bytes`,
     );
@@ -122,13 +113,14 @@ class LegacyStorages {
   }
 
   /** ('storage', storage class, key, location, element count, view): a view is (key, first element, count) or None. */
-  load(id: PyValue): PyStorage {
+  load(id: PyValue): PyValue {
     const [kind, type, keyValue, , count, view] = id instanceof PyTuple ? id.items : [];
+    // ('module', class, file, source code): a module's class, beside whose objects its code was kept.
+    if (kind !== undefined && textOf(kind) === 'module' && type instanceof PyGlobal) return type;
     const key = keyValue === undefined ? undefined : textOf(keyValue);
     const valid =
       kind !== undefined && textOf(kind) === 'storage' && type instanceof PyGlobal && key !== undefined;
     if (!valid || type.role.kind !== 'storage') {
-      if (kind !== undefined && textOf(kind) === 'module') wholeModule(type);
       const expected = "('storage', type, key, location, count, view)";
       refuse('ERR_CHECKPOINT_PICKLE_PERSISTENT_ID', 'a persistent id', expected, kindOf(id));
     }
@@ -140,17 +132,11 @@ class LegacyStorages {
         kindOf(count),
       );
     }
-    const { dtype } = type.role;
-    if (dtype === undefined) {
+    const { dtype, bytes: element } = type.role;
+    if (element === undefined) {
       // The bytes of such a storage cannot be counted, so nothing behind it can be found either.
-      refuse(
-        'ERR_CHECKPOINT_ELEMENT_TYPE',
-        `storage ${quote(key)}`,
-        'an element type that freqfusion has',
-        type.path,
-      );
+      refuse('ERR_CHECKPOINT_ELEMENT_TYPE', `storage ${quote(key)}`, 'a known element type', type.path);
     }
-    const element = dtype === null ? 1 : DTYPE_BYTES[dtype as DType];
     const known = this.#made.get(key);
     if (known !== undefined && (known.count !== count || known.element !== element)) {
       const actual = `${count} of ${type.path}`;
@@ -219,17 +205,6 @@ function cut(storage: LegacyStorage, at: number): never {
     `storage ${quote(storage.id)}`,
     `${storage.length} bytes at ${at}`,
     'the end of the file: it is cut. Download or copy it again',
-  );
-}
-
-/** The persistent id 'module' carries a class's source code: only whole models have it. */
-function wholeModule(type: PyValue | undefined): never {
-  refuse(
-    'ERR_CHECKPOINT_WHOLE_MODEL',
-    'the file',
-    'a state dict',
-    `a whole pickled model (${kindOf(type)})`,
-    'Save model.state_dict() instead of the model',
   );
 }
 

@@ -1,4 +1,3 @@
-import { DTYPE_BYTES, type DType } from '../dtype';
 import { quote, refuse } from './codes';
 import { type Contents, finish, newContext } from './contents';
 import { unpickle } from './pickle/machine';
@@ -110,8 +109,7 @@ class Storages {
         String(kindOf(count)),
       );
     }
-    const element = typeof dtype === 'string' ? DTYPE_BYTES[dtype as DType] : 1;
-    return new PyStorage(this.#storage(key, count * element), dtype, 0, type.path);
+    return new PyStorage(this.#storage(key, count * (type.role.bytes ?? 1)), dtype, 0, type.path);
   }
 
   #storage(key: string, length: number): ZipStorage {

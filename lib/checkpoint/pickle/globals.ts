@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { quote, refuse } from '../codes';
 import { dtype, fromBuffer, reconstruct, scalar } from '../numpy';
 import { torchGlobals, unknownStorage } from '../torch-globals';
@@ -62,9 +63,6 @@ const CLASSES = [
     .trim()
     .split(/\s+/)
     .map((name) => `numpy ${name}`),
-  'numpy.random._pickle __randomstate_ctor',
-  'numpy.random._pickle __generator_ctor',
-  'numpy.random._pickle __bit_generator_ctor',
 ];
 
 const LIST: ReadonlyMap<string, GlobalRole> = new Map([
@@ -83,7 +81,7 @@ export function resolveGlobal(module: string, name: string): PyGlobal {
   if (listed !== undefined) return new PyGlobal(module, name, listed);
   const [top] = module.split('.') as [string];
   const parts = name.split('.');
-  const reaches = parts.some((part) => STANDARD_LIBRARY.has(part) || part.startsWith('__') || part === '');
+  const reaches = parts.some((part) => STANDARD_LIBRARY.has(part) || /^__.*__$|^$/.test(part));
   const allowed = STANDARD_LIBRARY.has(top) ? isHarmless(module, name) : !reaches && top !== '';
   if (!allowed) {
     refuse(
@@ -94,7 +92,9 @@ export function resolveGlobal(module: string, name: string): PyGlobal {
       'Nothing was run. Do not load this file with torch.load() either, unless you trust its source',
     );
   }
-  const isClass = STANDARD_LIBRARY.has(top) || /^_*[A-Z]/.test(parts[parts.length - 1]!);
+  // numpy's random generators are rebuilt by functions with small letters; they are values like the rest.
+  const isValue = STANDARD_LIBRARY.has(top) || module.startsWith('numpy.random.');
+  const isClass = isValue || /^_*[A-Z]/.test(parts[parts.length - 1]!);
   return new PyGlobal(module, name, { kind: isClass ? 'class' : 'function' });
 }
 
@@ -214,14 +214,16 @@ function encode(args: readonly PyValue[], context: PickleContext): PyValue {
 
 /** Number of latin-1 bytes that a UTF-8 text stands for; refuses characters beyond U+00FF. */
 function countLatin1(utf8: Uint8Array): number {
-  let count = 0;
-  for (let at = 0; at < utf8.length; count++) {
+  // In valid UTF-8 the characters up to U+00FF are those without a byte above 0xC3. No branches: arrays are noise.
+  let following = 0;
+  let beyond = 0;
+  for (let at = 0; at < utf8.length; at++) {
     const byte = utf8[at]!;
-    const pair = (byte === 0xc2 || byte === 0xc3) && ((utf8[at + 1] ?? 0) & 0xc0) === 0x80;
-    if (byte >= 0x80 && !pair) {
-      refuse('ERR_CHECKPOINT_PICKLE_VALUE', 'bytes that are carried as text', 'latin-1 characters', 'others');
-    }
-    at += pair ? 2 : 1;
+    following += (byte >> 7) & ~(byte >> 6);
+    beyond |= 0xc3 - byte;
   }
-  return count;
+  if (beyond < 0 || !isUtf8(utf8)) {
+    refuse('ERR_CHECKPOINT_PICKLE_VALUE', 'bytes that are carried as text', 'latin-1 characters', 'others');
+  }
+  return utf8.length - following;
 }

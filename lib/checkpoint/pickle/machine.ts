@@ -12,7 +12,7 @@ import {
   textValue,
   unicodeLineOf,
 } from './literals';
-import { OP, REFUSED_OPCODES } from './opcodes';
+import { noPersistentId, OP, unknownOpcode } from './opcodes';
 import { type PickleInput, PickleReader } from './reader';
 import {
   type PickleContext,
@@ -41,7 +41,6 @@ const MAX_OPERATIONS = 10_000_000;
 const MAX_OBJECTS = 1_000_000;
 const MAX_MEMO = 1_000_000;
 const MAX_GLOBAL = 512;
-const PERSID = 0x50;
 
 /**
  * Reads one pickle into inert values. A loop over opcodes without recursion: nesting costs stack entries, not calls.
@@ -387,19 +386,4 @@ function underflow(): never {
 
 function limit(expected: string): never {
   refuse('ERR_CHECKPOINT_PICKLE_LIMIT', 'the pickle', `at most ${expected}`, 'more');
-}
-
-function noPersistentId(actual: string): never {
-  refuse('ERR_CHECKPOINT_PICKLE_PERSISTENT_ID', 'the pickle', 'no persistent id', actual);
-}
-
-function unknownOpcode(opcode: number): never {
-  if (opcode === PERSID) noPersistentId('one in text form (PERSID)');
-  const hex = `0x${opcode.toString(16).padStart(2, '0')}`;
-  refuse(
-    'ERR_CHECKPOINT_PICKLE_OPCODE',
-    'the pickle',
-    'an opcode of the list',
-    REFUSED_OPCODES.get(opcode) ?? hex,
-  );
 }

@@ -1,3 +1,5 @@
+import { refuse } from '../codes';
+
 /** Opcodes of pickle protocols 0 to 5 that a checkpoint may hold, by their names in Python's pickletools. */
 export const OP = {
   MARK: 0x28,
@@ -65,10 +67,29 @@ export const OP = {
 } as const;
 
 /** Opcodes that Python knows and a checkpoint never needs: they are refused by name. */
-export const REFUSED_OPCODES: ReadonlyMap<number, string> = new Map([
+const REFUSED_OPCODES: ReadonlyMap<number, string> = new Map([
   [0x82, 'EXT1 (extension registry)'],
   [0x83, 'EXT2 (extension registry)'],
   [0x84, 'EXT4 (extension registry)'],
   [0x97, 'NEXT_BUFFER (out-of-band data)'],
   [0x98, 'READONLY_BUFFER (out-of-band data)'],
 ]);
+
+const PERSID = 0x50;
+
+/** Refuses a persistent id where the format has none. */
+export function noPersistentId(actual: string): never {
+  refuse('ERR_CHECKPOINT_PICKLE_PERSISTENT_ID', 'the pickle', 'no persistent id', actual);
+}
+
+/** Refuses an opcode that is not on the list, by its name if it has one. */
+export function unknownOpcode(opcode: number): never {
+  if (opcode === PERSID) noPersistentId('one in text form (PERSID)');
+  const hex = `0x${opcode.toString(16).padStart(2, '0')}`;
+  refuse(
+    'ERR_CHECKPOINT_PICKLE_OPCODE',
+    'the pickle',
+    'an opcode of the list',
+    REFUSED_OPCODES.get(opcode) ?? hex,
+  );
+}

@@ -1,3 +1,4 @@
+import type { DType } from '../../dtype';
 import type { TensorBudget, TensorSpec } from '../geometry';
 import type { ByteSource } from '../source';
 import type { Storage } from '../storage';
@@ -149,8 +150,11 @@ export class PyGlobal {
 export type GlobalRole =
   /** Made by a function of ours. */
   | { readonly kind: 'call'; readonly call: (args: readonly PyValue[], context: PickleContext) => PyValue }
-  /** A storage class of torch; `dtype` undefined where freqfusion has no such element type, null where untyped. */
-  | { readonly kind: 'storage'; readonly dtype: string | undefined | null }
+  /**
+   * A storage class of torch; `dtype` undefined where freqfusion has no such element type, null where untyped;
+   * `bytes` per element, undefined for a class that is not known at all.
+   */
+  | { readonly kind: 'storage'; readonly dtype: DType | undefined | null; readonly bytes: number | undefined }
   /** A plain constant, such as torch.float16. */
   | { readonly kind: 'constant'; readonly text: string }
   /** A class that is never built: instances become placeholders. */
@@ -178,7 +182,7 @@ export class PyStorage {
   constructor(
     readonly storage: Storage,
     /** Null for an untyped storage; undefined for an element type that freqfusion does not have. */
-    readonly dtype: string | null | undefined,
+    readonly dtype: DType | null | undefined,
     /** First element of a legacy storage view. */
     readonly start: number,
     readonly typeName: string,
