@@ -5,6 +5,28 @@ import { describe, invalidArgument } from './errors';
 export type TensorSource = ArrayBufferView | ArrayBuffer | number | boolean | readonly TensorElement[];
 type TensorElement = number | bigint | boolean | readonly TensorElement[];
 
+type Tagged<Tag extends string> = { readonly [Symbol.toStringTag]: Tag };
+
+/** The dtype that a source has by itself: a typed array's own type, uint8 for raw bytes, float32 for plain numbers. */
+export type DTypeOfSource<S> =
+  S extends Tagged<'Float64Array'>
+    ? 'float64'
+    : S extends Tagged<'Float16Array'>
+      ? 'float16'
+      : S extends Tagged<'BigInt64Array'>
+        ? 'int64'
+        : S extends Tagged<'Int32Array'>
+          ? 'int32'
+          : S extends Tagged<'Int16Array'>
+            ? 'int16'
+            : S extends Tagged<'Int8Array'>
+              ? 'int8'
+              : S extends Tagged<'Uint8Array'> | Tagged<'Uint8ClampedArray'> | ArrayBuffer | SharedArrayBuffer
+                ? 'uint8'
+                : S extends Tagged<'Float32Array'> | number | boolean | readonly TensorElement[]
+                  ? 'float32'
+                  : DType;
+
 /** A source as bytes, with the dtype and the shape that it has by itself. */
 export interface SourceBytes {
   bytes: ArrayBufferView | ArrayBuffer;

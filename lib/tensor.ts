@@ -3,7 +3,7 @@ import { checkDType, type DataOf, DTYPE_BYTES, type DType, viewAs } from './dtyp
 import { FreqFusionError, invalidArgument } from './errors';
 import { native, type TensorHandle } from './native';
 import { adopt } from './scope';
-import { checkShape, type TensorSource, toBytes } from './tensor-source';
+import { checkShape, type DTypeOfSource, type TensorSource, toBytes } from './tensor-source';
 
 export type { TensorSource } from './tensor-source';
 
@@ -186,8 +186,8 @@ export class Tensor<D extends DType = DType> {
  * Makes a tensor from a typed array, raw bytes or plain numbers. Throws ERR_SHAPE where the shape does not fit the
  * elements, ERR_DTYPE where the array's type does not fit the dtype, ERR_TYPE for anything else.
  */
-export function tensor<D extends DType = 'float32'>(
-  source: TensorSource,
+export function tensor<S extends TensorSource, D extends DType = DTypeOfSource<S>>(
+  source: S,
   shape?: readonly number[],
   options: TensorOptions<D> = {},
 ): Tensor<D> {

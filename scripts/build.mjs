@@ -7,24 +7,25 @@ import { exitWith } from './libtorch/errors.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 
-/** Builds one part or all; two builds of one checkout wait for each other. */
+const PARTS = {
+  native: async (log) => (await import('./build-native.mjs')).buildNative(ROOT, log),
+  ts: async () => (await import('./build-ts.mjs')).buildTypeScript(ROOT),
+};
+
+/** Builds one part or all; two builds of the same part of one checkout wait for each other. */
 export async function build(part = 'all', log = console.error) {
+  if (part !== 'all' && !Object.hasOwn(PARTS, part)) {
+    throw new Error(`expected native, ts or all, got ${part}`);
+  }
   mkdirSync(join(ROOT, 'build'), { recursive: true });
-  await withLock(
-    join(ROOT, 'build', '.lock'),
-    async () => {
-      if (part !== 'ts') await (await import('./build-native.mjs')).buildNative(ROOT, log);
-      if (part !== 'native') await (await import('./build-ts.mjs')).buildTypeScript(ROOT);
-    },
-    { log },
-  );
+  for (const each of part === 'all' ? Object.keys(PARTS) : [part]) {
+    await withLock(join(ROOT, 'build', `.${each}.lock`), () => PARTS[each](log), { log });
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const part = process.argv[2] ?? 'all';
   try {
-    if (!['all', 'native', 'ts'].includes(part)) throw new Error(`expected native, ts or all, got ${part}`);
-    await build(part);
+    await build(process.argv[2]);
   } catch (error) {
     exitWith(error);
   }

@@ -56,6 +56,18 @@ test('the lock file is that of package.json and names no host', () => {
   expect(JSON.stringify(lock)).not.toContain('"resolved"');
 });
 
+test('the lock file has the packages of every platform: without them npm ci stops, whatever the platform', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter(
+      (name) => !(`${path}/node_modules/${name}` in packages) && !(`node_modules/${name}` in packages),
+    ),
+  );
+  expect(missing).toEqual([]);
+});
+
 test('npm ci runs no script of this project, and node-gyp does not start by itself', () => {
   const automatic = [
     'preinstall',
