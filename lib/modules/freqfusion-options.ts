@@ -1,6 +1,7 @@
-import type { StateDict } from '../checkpoint/state-dict';
+import { StateDict } from '../checkpoint/state-dict';
 import { StateDictError } from '../errors';
 import type { Border } from '../ops/carafe';
+import type { Tensor } from '../tensor';
 
 /** How lr grows to hr's size where `semiConv` is false: F.interpolate's modes. */
 export type UpsampleMode = 'nearest' | 'nearest-exact' | 'bilinear' | 'bicubic' | 'area';
@@ -86,7 +87,11 @@ export interface FreqFusionOptions extends FreqFusionSettings {
  * @param prefix of FreqFusion's keys, such as `'decode_head.freqfusions.0.'`
  * @throws StateDictError ERR_STATE_KEYS where its keys are not there or do not belong together
  */
-export function freqFusionOptionsFrom(stateDict: StateDict, prefix = ''): FreqFusionOptions {
+export function freqFusionOptionsFrom(
+  source: StateDict | Readonly<Record<string, Tensor>>,
+  prefix = '',
+): FreqFusionOptions {
+  const stateDict = StateDict.from(source);
   const shape = (name: string) => stateDict.get(prefix + name)?.shape;
   const required = (name: string) => shape(name) ?? missing(prefix + name);
   const [compressedChannels, hrChannels] = required('hr_channel_compressor.weight') as [number, number];
@@ -124,7 +129,7 @@ function resampleOptions(
     featureResample: true,
     featureResampleGroup: offset[0]! / 8,
     featureResampleNorm: stateDict.has(`${prefix}dysampler.norm_hr.weight`),
-    directionFeat: offset[1]! > channels ? 'sim_concat' : 'sim',
+    directionFeat: offset[1] === channels + 8 ? 'sim_concat' : 'sim',
   };
 }
 

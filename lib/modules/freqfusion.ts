@@ -62,7 +62,10 @@ export class FreqFusion extends Module {
   }
 
   /** Every option that a state dict tells; see {@link freqFusionOptionsFrom}. */
-  static optionsFromStateDict(stateDict: StateDict, prefix = ''): FreqFusionOptions {
+  static optionsFromStateDict(
+    stateDict: StateDict | Readonly<Record<string, Tensor>>,
+    prefix = '',
+  ): FreqFusionOptions {
     return freqFusionOptionsFrom(stateDict, prefix);
   }
 

@@ -309,6 +309,7 @@ describe('optionsFromStateDict', () => {
     { featureResample: true },
     { featureResample: true, featureResampleGroup: 2, featureResampleNorm: false, directionFeat: 'sim' },
     { featureResample: true, compressedChannels: 16, directionFeat: 'sim', encoderKernel: 1 },
+    { featureResample: true, compressedChannels: 4, directionFeat: 'sim', featureResampleNorm: false },
   ];
   test.each(choices)(
     'given a module made with %j, then a module made from its state dict is the same',
@@ -337,5 +338,7 @@ test('given a hundred forwards in scopes, then no native handle is left', async 
     for (let i = 0; i < 100; i += 1) await scope(() => ff.forward(inputs(), { stages: i % 2 === 0 }));
   });
   const after = memoryStats();
-  expect([after.liveTensors, after.liveModules]).toEqual([before.liveTensors, before.liveModules]);
+  // At most: the collector may free what earlier tests left to it.
+  expect(after.liveTensors).toBeLessThanOrEqual(before.liveTensors);
+  expect(after.liveModules).toBeLessThanOrEqual(before.liveModules);
 });

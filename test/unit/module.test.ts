@@ -169,7 +169,7 @@ describe('loadStateDict', () => {
     const record = recordOf(from);
     const before = memoryStats().liveTensors;
     await to.loadStateDict(record);
-    expect(memoryStats().liveTensors).toBe(before);
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
     for (const value of Object.values(record)) {
       expect(value.disposed).toBe(false);
       value.dispose();
