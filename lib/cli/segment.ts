@@ -190,8 +190,16 @@ async function write(
 ): Promise<void> {
   if (flags.format === 'labels') await map.toLabelPng(output);
   else if (flags.format === 'logits') await map.saveLogits(output);
-  else
-    await map.overlay(result.image!, output, flags.opacity === undefined ? {} : { opacity: flags.opacity });
+  else {
+    const captions = [
+      `${map.width} x ${map.height} pixels`,
+      `inference ${seconds(map.timing.inference / 1000)}`,
+    ];
+    await map.overlay(result.image!, output, {
+      captions,
+      ...(flags.opacity !== undefined && { opacity: flags.opacity }),
+    });
+  }
 }
 
 function report(

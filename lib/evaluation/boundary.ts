@@ -39,14 +39,13 @@ function spread(band: Uint8Array, width: number, height: number, reach: number, 
 
 /**
  * The pixels that `distance` erosions with the four-neighbour cross take away from their class: those within that
- * city-block distance of another class or of the edge of the image.
+ * city-block distance of another class. The edge of the image takes nothing away.
  */
 export function innerBoundary(labels: Labels, width: number, height: number, distance: number): Uint8Array {
   let band = new Uint8Array(labels.length);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const at = y * width + x;
-      if (x === 0 || y === 0 || x === width - 1 || y === height - 1) band[at] = 1;
       if (x + 1 < width && labels[at] !== labels[at + 1]) band[at] = band[at + 1] = 1;
       if (y + 1 < height && labels[at] !== labels[at + width]) band[at] = band[at + width] = 1;
     }

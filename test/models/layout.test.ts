@@ -254,16 +254,13 @@ describe('using it', () => {
   });
 
   test('a timer ticks through a segmentation', async () => {
-    let [last, longest, ticks] = [performance.now(), 0, 0];
-    const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-      ticks++;
-    }, 1);
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const started = performance.now();
     await model.segment(bundledPage(0));
+    const elapsed = performance.now() - started;
     clearInterval(timer);
-    expect(ticks).toBeGreaterThan(5);
-    expect(longest).toBeLessThan(150);
+    expect(ticks).toBeGreaterThan(elapsed / 20);
   });
 
   test('nothing is left behind', async () => {

@@ -95,10 +95,11 @@ describe('bands, against their definitions', () => {
         const before = mask;
         mask = before.map((set, i) => {
           const [x, y] = [i % width, Math.floor(i / width)];
-          const inside = x > 0 && y > 0 && x < width - 1 && y < height - 1;
-          return (
-            set && inside && before[i - 1]! && before[i + 1]! && before[i - width]! && before[i + width]!
-          );
+          const kept = (dx: number, dy: number) => {
+            const [nx, ny] = [x + dx, y + dy];
+            return nx < 0 || ny < 0 || nx >= width || ny >= height || before[ny * width + nx]!;
+          };
+          return set && kept(-1, 0) && kept(1, 0) && kept(0, -1) && kept(0, 1);
         });
       }
       labels.forEach((label, i) => {
