@@ -17,7 +17,7 @@ import { readPickleNumpy } from './pickle-numpy';
 import { readSafetensors } from './safetensors';
 import { type SaveOptions, saveSafetensors } from './save';
 import { entriesOf, type StateDictOptions, select } from './selection';
-import { type ByteSource, MappedSource, MemorySource } from './source';
+import { type ByteSource, MemorySource, openSource } from './source';
 import type { StateDict } from './state-dict';
 import { readTorchLegacy } from './torch-legacy';
 import { readTorchZip } from './torch-zip';
@@ -74,7 +74,7 @@ export class Checkpoint {
    */
   static async open(path: string): Promise<Checkpoint> {
     if (typeof path !== 'string' || path === '') throw invalidArgument('ERR_TYPE', 'path', 'a path', path);
-    return new Checkpoint(new MappedSource(path));
+    return new Checkpoint(openSource(path));
   }
 
   /** The same for bytes in memory, which must not change while the checkpoint is in use. `name` stands in messages. */
@@ -145,7 +145,7 @@ export class Checkpoint {
 
   /** Reads every storage once and checks its CRC-32 where the format has one. Throws what a damaged part raises. */
   verify(): void {
-    for (const storage of this.#contents.storages) storage.bytes();
+    for (const storage of this.#contents.storages) storage.check();
     if (this.#candidates.found === undefined) return;
     for (const entry of entriesOf(this.#candidates.found, this.#source).entries) entry.bytes();
   }

@@ -12,18 +12,11 @@ type Words = Uint8Array | Uint16Array | Uint32Array | BigUint64Array;
  * Throws ERR_CHECKPOINT_CRC, ERR_CHECKPOINT_INFLATE, ERR_CHECKPOINT_BOOL, ERR_CHECKPOINT_FILE_CHANGED.
  */
 export function elementBytes(spec: TensorSpec, what: string): Uint8Array {
-  const stored = spec.storage.bytes();
   const size = DTYPE_BYTES[spec.dtype];
-  const start = spec.offset * size;
-  const length = countOf(spec.shape) * size;
-  let bytes: Uint8Array;
-  if (isPacked(spec)) {
-    bytes = stored.subarray(start, start + length);
-    if (spec.storage.bigEndian && size > 1) bytes = swapped(bytes, size);
-  } else {
-    bytes = gather(spec, stored, size);
-    if (spec.storage.bigEndian && size > 1) bytes = swapped(bytes, size);
-  }
+  let bytes = isPacked(spec)
+    ? spec.storage.view(spec.offset * size, countOf(spec.shape) * size)
+    : gather(spec, size);
+  if (spec.storage.bigEndian && size > 1) bytes = swapped(bytes, size);
   if (spec.dtype === 'bool') checkBool(bytes, what);
   return bytes;
 }
@@ -32,22 +25,23 @@ export function elementBytes(spec: TensorSpec, what: string): Uint8Array {
 export function makeTensor(spec: TensorSpec, source: ByteSource, what: string): Tensor {
   const { storage, dtype } = spec;
   const size = DTYPE_BYTES[dtype];
-  const lends = storage.position !== undefined && !(storage.bigEndian && size > 1) && !spec.shape.includes(0);
+  const swaps = storage.bigEndian && size > 1;
   const at = (storage.position ?? 0) + spec.offset * size;
-  if (lends && at % size === 0) {
-    storage.bytes();
+  if (storage.position !== undefined && !swaps && at % size === 0 && !spec.shape.includes(0)) {
+    storage.check();
     if (dtype === 'bool') elementBytes(spec, what);
     const made = source.tensor(at, dtype, spec.shape, spec.strides);
     if (made !== undefined) return made;
   }
   const bytes = elementBytes(spec, what);
   // A gathered or swapped copy is ours to lend; a view of the storage is not.
-  const own = bytes.buffer !== storage.bytes().buffer;
-  return new Tensor(native().tensorFromBytes(bytes, dtype, spec.shape, own && bytes.length > 0));
+  const own = bytes.length > 0 && (swaps || !isPacked(spec));
+  return new Tensor(native().tensorFromBytes(bytes, dtype, spec.shape, own));
 }
 
-function gather(spec: TensorSpec, stored: Uint8Array, size: number): Uint8Array {
-  const source = words(stored, size);
+function gather(spec: TensorSpec, size: number): Uint8Array {
+  const last = spec.shape.reduce((sum, side, i) => sum + (side - 1) * spec.strides[i]!, 0);
+  const source = words(spec.storage.view(spec.offset * size, (last + 1) * size), size);
   const packed = new ArrayBuffer(countOf(spec.shape) * size);
   const target = words(new Uint8Array(packed), size);
   // One loop serves all widths: the four word types have the same shape for plain element copies.
@@ -61,7 +55,7 @@ function copyStrided(source: Uint32Array, target: Uint32Array, spec: TensorSpec)
   const run = shape[inner]!;
   const step = strides[inner]!;
   const index = new Array<number>(inner).fill(0);
-  let from = spec.offset;
+  let from = 0;
   for (let to = 0; to < target.length; ) {
     for (let i = 0, at = from; i < run; i++, at += step) target[to++] = source[at]!;
     for (let dim = inner - 1; dim >= 0; dim--) {
@@ -76,8 +70,7 @@ function copyStrided(source: Uint32Array, target: Uint32Array, spec: TensorSpec)
 
 function words(bytes: Uint8Array, size: number): Words {
   if (size === 1) return bytes;
-  const whole = bytes.subarray(0, bytes.length - (bytes.length % size));
-  const aligned = whole.byteOffset % size === 0 ? whole : whole.slice();
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const count = aligned.length / size;
   if (size === 2) return new Uint16Array(aligned.buffer, aligned.byteOffset, count);
   if (size === 4) return new Uint32Array(aligned.buffer, aligned.byteOffset, count);

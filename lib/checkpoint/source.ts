@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { DType } from '../dtype';
 import { CheckpointError } from '../errors';
 import { type MappedFileHandle, native } from '../native';
@@ -55,10 +56,19 @@ export class MemorySource implements ByteSource {
   }
 }
 
+/** Opens a file: mapped, or by reading where it is larger than a buffer can be (4 GiB in Node.js 20). */
+export function openSource(path: string): ByteSource {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return status?.isFile() === true && status.size > constants.MAX_LENGTH
+    ? new FileSource(path)
+    : new MappedSource(path);
+}
+
 /** A file mapped into memory: pages are read when they are touched, and tensors may lie in the mapping. */
 export class MappedSource implements ByteSource {
   readonly size: number;
   readonly #handle: MappedFileHandle;
+  readonly #identity: string;
   #buffer: ArrayBuffer | undefined;
 
   /** Maps the file at a path. Throws ERR_FILE where it cannot be read. */
@@ -67,6 +77,7 @@ export class MappedSource implements ByteSource {
     this.#handle = handle;
     this.#buffer = buffer;
     this.size = buffer.byteLength;
+    this.#identity = identityOf(name)?.identity ?? '';
   }
 
   view(offset: number, length: number): Uint8Array {
@@ -81,16 +92,10 @@ export class MappedSource implements ByteSource {
 
   check(): void {
     if (this.#buffer === undefined) throw closed(this.name);
-    // A page behind the end of a file that was cut kills the process when touched: look before each tensor.
-    const now = statSync(this.name, { throwIfNoEntry: false });
-    if (now !== undefined && now.size < this.size) {
-      refuse(
-        'ERR_CHECKPOINT_FILE_CHANGED',
-        this.name,
-        `${this.size} bytes`,
-        `${now.size}: the file was cut while open`,
-      );
-    }
+    // A page behind the end of a file that was cut kills the process when touched: look before each tensor. Another
+    // file under the same name does not matter, the mapping keeps the old one.
+    const now = identityOf(this.name);
+    if (now !== undefined && now.identity === this.#identity) checkSize(this.name, this.size, now.size);
   }
 
   close(): void {
@@ -98,6 +103,64 @@ export class MappedSource implements ByteSource {
     this.#buffer = undefined;
     native().unmapFile(this.#handle);
   }
+}
+
+/** A file that is read piece by piece, for those that are too large to map as one buffer. */
+export class FileSource implements ByteSource {
+  readonly size: number;
+  #file: number | undefined;
+
+  constructor(readonly name: string) {
+    this.#file = openSync(name, 'r');
+    this.size = fstatSync(this.#file).size;
+  }
+
+  view(offset: number, length: number): Uint8Array {
+    this.check();
+    if (length > constants.MAX_LENGTH) throw tooLarge(this.name, length);
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      // One call reads less than 2 GiB on Linux.
+      const count = readSync(this.#file!, bytes, at, Math.min(length - at, MAX_READ), offset + at);
+      if (count === 0) checkSize(this.name, this.size, offset + at);
+      at += count;
+    }
+    return bytes;
+  }
+
+  tensor(): undefined {
+    return undefined;
+  }
+
+  check(): void {
+    if (this.#file === undefined) throw closed(this.name);
+    checkSize(this.name, this.size, fstatSync(this.#file).size);
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+}
+
+const MAX_READ = 2 ** 30;
+
+function identityOf(path: string): { identity: string; size: number } | undefined {
+  const status = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return status && { identity: `${status.dev} ${status.ino}`, size: Number(status.size) };
+}
+
+function checkSize(name: string, expected: number, actual: number): void {
+  if (actual < expected) {
+    const words = `${actual}: the file was cut while open`;
+    refuse('ERR_CHECKPOINT_FILE_CHANGED', name, `${expected} bytes`, words);
+  }
+}
+
+function tooLarge(name: string, length: number): CheckpointError {
+  const expected = `at most ${constants.MAX_LENGTH} bytes`;
+  const message = `expected ${expected} at once from ${name}, got ${length}`;
+  return new CheckpointError('ERR_CHECKPOINT_TOO_LARGE', message, { expected, actual: String(length) });
 }
 
 function closed(name: string): CheckpointError {

@@ -12,8 +12,10 @@ export interface Storage {
   readonly bigEndian: boolean;
   /** Where the bytes lie in the source, if they lie there as they are. */
   readonly position: number | undefined;
-  /** The bytes, checked at the first call. */
-  bytes(): Uint8Array;
+  /** Checks the bytes, at the first call, without viewing them: a storage may be larger than a typed array. */
+  check(): void;
+  /** A view of some of the bytes, which lie inside. Checks first. */
+  view(start: number, length: number): Uint8Array;
 }
 
 /** A stretch of the source, without a checksum: legacy files, pickles and safetensors. */
@@ -26,9 +28,13 @@ export class PlainStorage implements Storage {
     readonly bigEndian = false,
   ) {}
 
-  bytes(): Uint8Array {
+  check(): void {
     this.source.check();
-    return this.source.view(this.position, this.length);
+  }
+
+  view(start: number, length: number): Uint8Array {
+    this.check();
+    return this.source.view(this.position + start, length);
   }
 }
 
@@ -62,16 +68,18 @@ export class ZipStorage implements Storage {
     return this.entry.name;
   }
 
-  bytes(): Uint8Array {
+  check(): void {
     this.source.check();
-    if (this.entry.deflated) {
-      this.#inflated ??= readPacked(this.source, this.entry);
-      return this.#inflated.subarray(0, this.length);
-    }
-    if (!this.#checked)
-      checkCrc(this.entry, (at, count) => this.source.view(this.entry.position + at, count));
+    if (this.#checked) return;
+    if (this.entry.deflated) this.#inflated = readPacked(this.source, this.entry);
+    else checkCrc(this.entry, (at, count) => this.source.view(this.entry.position + at, count));
     this.#checked = true;
-    return this.source.view(this.entry.position, this.length);
+  }
+
+  view(start: number, length: number): Uint8Array {
+    this.check();
+    if (this.#inflated !== undefined) return this.#inflated.subarray(start, start + length);
+    return this.source.view(this.entry.position + start, length);
   }
 }
 
@@ -134,9 +142,13 @@ export class PickleStorage implements Storage {
     readonly read: () => Uint8Array,
   ) {}
 
-  bytes(): Uint8Array {
+  check(): void {
     this.source.check();
     this.#bytes ??= this.read();
-    return this.#bytes;
+  }
+
+  view(start: number, length: number): Uint8Array {
+    this.check();
+    return this.#bytes!.subarray(start, start + length);
   }
 }

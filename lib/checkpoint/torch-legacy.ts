@@ -17,6 +17,8 @@ import type { Storage } from './storage';
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
+/** Pickles of legacy files hold no elements; what follows them may be larger than a typed array. */
+const MAX_PICKLE = 64 << 20;
 
 /** The magic number as a pickle of protocol 2 or later has it: LONG1, ten bytes, the number, STOP. */
 const MAGIC_PICKLED = Buffer.from('8a0a6cfc9c46f9206aa850192e', 'hex');
@@ -37,7 +39,7 @@ export function readTorchLegacy(source: ByteSource): Contents {
   const storages = new LegacyStorages(source);
   let at = 0;
   const next = (persistent?: (id: PyValue) => PyValue): PyValue => {
-    const input = { bytes: source.view(at, source.size - at), position: at };
+    const input = { bytes: source.view(at, Math.min(source.size - at, MAX_PICKLE)), position: at };
     const { value, end } = whole(source, () => unpickle(input, context, persistent));
     at += end;
     return value;
@@ -94,9 +96,13 @@ class LegacyStorage implements Storage {
     return this.count * this.element;
   }
 
-  bytes(): Uint8Array {
+  check(): void {
     this.source.check();
-    return this.source.view(this.position!, this.length);
+  }
+
+  view(start: number, length: number): Uint8Array {
+    this.check();
+    return this.source.view(this.position! + start, length);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeSync,
@@ -124,6 +125,40 @@ test('a safetensors file of 2 GB opens without reading its data', async () => {
   expect(Array.from(tail.dataSync() as Float32Array)).toEqual([0, 0]);
   expect(Array.from(small.dataSync() as Float32Array)[15]).toBe(15 / 8);
   for (const each of [tail, large, small]) each.dispose();
+  checkpoint.close();
+});
+
+test('a file above the longest buffer is read piece by piece', async () => {
+  const path = join(folder, 'huge.safetensors');
+  const bytes = 5 * GIGABYTE;
+  const header = JSON.stringify({
+    huge: { dtype: 'F32', shape: [bytes / 4], data_offsets: [0, bytes] },
+    small: { dtype: 'F32', shape: [16], data_offsets: [bytes, bytes + 64] },
+  }).padEnd(160);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(160n);
+  sparse(path, 168 + bytes + 64, [
+    [0, Buffer.concat([length, Buffer.from(header)])],
+    [168 + bytes, DATA],
+  ]);
+  const checkpoint = await frugally(() => Checkpoint.open(path));
+  const small = checkpoint.stateDict().get('small')!.tensor();
+  expect(Array.from(small.dataSync() as Float32Array)[15]).toBe(15 / 8);
+  expect(checkpoint.stateDict().get('huge')!.shape).toEqual([bytes / 4]);
+  small.dispose();
+  checkpoint.close();
+  expect(() => checkpoint.stateDict()).toThrow(expect.objectContaining({ code: 'ERR_CHECKPOINT_CLOSED' }));
+});
+
+test('another file under the same name does not matter', async () => {
+  const path = join(folder, 'replaced.pth');
+  copyFileSync(join(GOLDENS, 'plain_state_dict_zip', 'checkpoint.pth'), path);
+  const checkpoint = await Checkpoint.open(path);
+  copyFileSync(join(GOLDENS, 'control_hand_made', 'checkpoint.pth'), `${path}.new`);
+  renameSync(`${path}.new`, path);
+  const made = checkpoint.stateDict().get('content_encoder.bias')!.tensor();
+  expect(made.shape).toEqual([25]);
+  made.dispose();
   checkpoint.close();
 });
 

@@ -104,7 +104,13 @@ test.each([
     '\x80\x02c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00rot13tR.',
     'ERR_CHECKPOINT_PICKLE_TYPE',
   ],
-  ['too many objects', `\x80\x02${']0'.repeat(1_000_001)}.`, 'ERR_CHECKPOINT_PICKLE_LIMIT'],
+  ['too many values on the stack', `\x80\x02${'K\x01'.repeat(1_000_001)}.`, 'ERR_CHECKPOINT_PICKLE_LIMIT'],
+  [
+    'too many memo entries',
+    `\x80\x04N${Array.from({ length: 600_001 }, (_, i) => `p${i}\n`).join('')}.`,
+    'ERR_CHECKPOINT_PICKLE_LIMIT',
+  ],
+  ['too many objects', `\x80\x02${']0'.repeat(600_001)}.`, 'ERR_CHECKPOINT_PICKLE_LIMIT'],
 ])('refused: %s', (_what, pickled, code) => {
   expect(codeOf(pickled)).toBe(code);
 });

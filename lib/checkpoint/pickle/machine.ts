@@ -38,8 +38,9 @@ export interface Unpickled {
 }
 
 const MAX_OPERATIONS = 10_000_000;
-const MAX_OBJECTS = 1_000_000;
-const MAX_MEMO = 1_000_000;
+const MAX_OBJECTS = 600_000;
+const MAX_MEMO = 600_000;
+const MAX_STACK = 1_000_000;
 const MAX_GLOBAL = 512;
 
 /**
@@ -87,6 +88,7 @@ class Machine {
     }
     if (typeof made === 'object' || typeof made === 'string') this.#objects += 1;
     if (this.#objects > MAX_OBJECTS) limit(`${MAX_OBJECTS} objects`);
+    if (this.#stack.length >= MAX_STACK) limit(`${MAX_STACK} values on the stack`);
     this.#stack.push(made);
   }
 
