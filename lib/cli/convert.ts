@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { Checkpoint } from '../checkpoint/checkpoint';
 import type { SaveOptions } from '../checkpoint/save';
 import { addSelectionOptions, type SelectionFlags, selectionOf } from './checkpoint-options';
 import { CliError, EXIT } from './exit';
+import { identityOf } from './files';
 import { bytes, print, printJson } from './output';
 
 interface ConvertFlags extends SelectionFlags {
@@ -44,7 +44,8 @@ async function convert(input: string, output: string, flags: ConvertFlags): Prom
   if (!output.toLowerCase().endsWith('.safetensors')) {
     throw new CliError(`expected a name ending in .safetensors for the output, got ${output}`);
   }
-  if (sameFile(input, output)) throw new CliError(`${output} is the file that is read: choose another name`);
+  if (identityOf(input) === identityOf(output))
+    throw new CliError(`${output} is the file that is read: choose another name`);
   const checkpoint = await Checkpoint.open(input);
   try {
     const selection = selectionOf(flags);
@@ -78,9 +79,4 @@ async function save(
       error,
     );
   }
-}
-
-function sameFile(a: string, b: string): boolean {
-  const [first, second] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }));
-  return first !== undefined && second !== undefined && first.dev === second.dev && first.ino === second.ino;
 }

@@ -46,8 +46,10 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof FreqFusionError && /_WRITE$/.test(error.code)) return EXIT.output;
   if (error instanceof CheckpointError || error instanceof ImageError || error instanceof StateDictError)
     return EXIT.input;
-  if (error instanceof FreqFusionError && /^ERR_(NPY|GOLDEN)/.test(error.code)) return EXIT.input;
+  if (error instanceof FreqFusionError && /^ERR_(FILE|NPY|GOLDEN)/.test(error.code)) return EXIT.input;
   if (error instanceof ArgumentError) return EXIT.usage;
+  // What is no argument but does not fit a model: an architecture that a file does not tell, a wrong config.json.
+  if (error instanceof FreqFusionError && error.code.startsWith('ERR_MODEL_')) return EXIT.input;
   const system = (error as NodeJS.ErrnoException)?.code;
   if (system === 'ENOENT' || system === 'EACCES' || system === 'EISDIR' || system === 'ENOTDIR')
     return EXIT.input;

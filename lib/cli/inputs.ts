@@ -1,8 +1,8 @@
-import { type Stats, statSync } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { extname, isAbsolute, join } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { CliError, EXIT } from './exit';
+import { statOf } from './files';
 
 const IMAGE_EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.gif', '.avif']);
 
@@ -37,14 +37,6 @@ export async function listImages(args: readonly string[]): Promise<ImageList> {
     }
   }
   return { files, open };
-}
-
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
 }
 
 async function imagesIn(folder: string): Promise<string[]> {

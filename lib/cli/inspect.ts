@@ -71,12 +71,20 @@ function showTensor(entry: StateDictEntry, statistics: TensorStatistics, json: b
     ['name', name],
     ['dtype', dtype],
     ['shape', words(shape)],
-    ...Object.entries(statistics).map(([key, value]) => [
-      key,
-      Array.isArray(value) ? value.join(', ') : String(value ?? '-'),
-    ]),
+    ['elements', String(statistics.elements)],
+    ['min', figure(statistics.min)],
+    ['max', figure(statistics.max)],
+    ['mean', figure(statistics.mean)],
+    ['std', figure(statistics.std)],
+    ['zeros', String(statistics.zeros)],
+    ['not finite', String(statistics.notFinite)],
+    ['first', statistics.first.map(figure).join(', ')],
   ];
   for (const line of table(rows)) print(line);
+}
+
+function figure(value: number | null): string {
+  return value === null ? '-' : String(Number(value.toPrecision(7)));
 }
 
 interface Line {
@@ -107,11 +115,22 @@ function show(summary: CheckpointSummary, tensors: readonly Line[]): void {
   for (const line of table(rows)) print(line);
   print();
   for (const line of table(tensors.map(({ name, dtype, shape }) => [name, dtype, words(shape)]))) print(line);
-  const entries = Object.entries(metadata);
+  const entries = describeMetadata(metadata);
   if (entries.length === 0) return;
   print();
   print('metadata');
-  for (const line of table(entries.map(([key, value]) => [`  ${key}`, brief(value)]))) print(line);
+  for (const line of table(entries.map(([key, value]) => [`  ${key}`, value]))) print(line);
+}
+
+/** Members of metadata in a line each, those of objects under their own names, down to two levels. */
+function describeMetadata(metadata: object, prefix = '', depth = 2): [name: string, value: string][] {
+  return Object.entries(metadata).flatMap(([key, value]): [string, string][] => {
+    const isPlain =
+      typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+    if (isPlain && depth > 1 && Object.keys(value).length > 0)
+      return describeMetadata(value, `${prefix}${key}.`, depth - 1);
+    return [[prefix + key, brief(value)]];
+  });
 }
 
 function words(shape: readonly number[]): string {

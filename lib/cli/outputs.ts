@@ -1,7 +1,8 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, extname, join, parse, resolve, sep } from 'node:path';
 import { WRITABLE_EXTENSIONS } from '../image/canvas';
 import { CliError, EXIT } from './exit';
+import { identityOf, statOf } from './files';
 import type { ImageList } from './inputs';
 
 /** What `segment` writes. */
@@ -63,10 +64,10 @@ export function makeFolders(planned: readonly PlannedOutput[]): void {
 }
 
 function guard(planned: PlannedOutput[], files: readonly string[]): PlannedOutput[] {
-  const inputs = new Map(files.map((file) => [identity(file), file]));
+  const inputs = new Map(files.map((file) => [identityOf(file), file]));
   const taken = new Map<string, string>();
   return planned.map((each) => {
-    const input = inputs.get(identity(each.output));
+    const input = inputs.get(identityOf(each.output));
     if (input !== undefined)
       return { ...each, problem: `its result ${each.output} would replace the image ${input}` };
     // Compared without case: some file systems take out.PNG and out.png for one file.
@@ -77,12 +78,6 @@ function guard(planned: PlannedOutput[], files: readonly string[]): PlannedOutpu
     taken.set(key, each.image);
     return each;
   });
-}
-
-/** What makes two paths one file: the inode where it exists, otherwise the resolved path. */
-function identity(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? resolve(path) : `${stats.dev}:${stats.ino}`;
 }
 
 function checkExtension(output: string, format: OutputFormat): void {
@@ -98,9 +93,9 @@ function checkExtension(output: string, format: OutputFormat): void {
 }
 
 function isFolder(path: string): boolean {
-  return path.endsWith(sep) || (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false);
+  return path.endsWith(sep) || (statOf(path)?.isDirectory() ?? false);
 }
 
 function existsAsFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return statOf(path)?.isFile() ?? false;
 }

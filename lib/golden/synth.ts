@@ -1,5 +1,8 @@
 import { invalidArgument } from '../errors';
 
+// Bound once: where a test runner wraps the globals, looking Math up a million times is what takes the time.
+const { fround, imul } = Math;
+
 const FNV_START = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
@@ -7,7 +10,7 @@ const FNV_PRIME = 0x01000193;
 export function synthKey(name: string, seed: number): number {
   let key = FNV_START;
   for (const byte of Buffer.from(`${seed}/${name}`, 'utf8')) {
-    key = Math.imul(key ^ byte, FNV_PRIME) >>> 0;
+    key = imul(key ^ byte, FNV_PRIME) >>> 0;
   }
   return key;
 }
@@ -29,11 +32,11 @@ export function uniform(
   const values = new Float32Array(count);
   const width = high - low;
   for (let index = 0; index < count; index += 1) {
-    let x = (key + Math.imul(index, 0x9e3779b9)) | 0;
+    let x = (key + imul(index, 0x9e3779b9)) | 0;
     x ^= x >>> 16;
-    x = Math.imul(x, 0x85ebca6b);
+    x = imul(x, 0x85ebca6b);
     x ^= x >>> 13;
-    x = Math.imul(x, 0xc2b2ae35);
+    x = imul(x, 0xc2b2ae35);
     x ^= x >>> 16;
     values[index] = low + width * ((x >>> 8) / 0x1000000);
   }
@@ -75,7 +78,7 @@ export function weight(
   for (const { pattern, factor } of gains) {
     if (!pattern.test(name)) continue;
     // float32 times float32, as the reference multiplies: the factor is rounded first.
-    const rounded = Math.fround(factor);
+    const rounded = fround(factor);
     for (let i = 0; i < values.length; i += 1) values[i] = values[i]! * rounded;
   }
   return values;

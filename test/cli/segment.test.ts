@@ -133,7 +133,7 @@ describe('freqfusion segment', () => {
 
   it.each([
     [['none.png', '-o', 'out.png'], 3, /there is no file none\.png/],
-    [[PAGE, '-o', '/nonexistent/folder/out.png'], 5, /cannot be made|cannot be written/],
+    [[PAGE, '-o', join(PAGE, 'below', 'out.png')], 5, /cannot be made|cannot be written/],
     [[PAGE, '-o', 'out.png', '--max-pixels', '100'], 3, /100/],
     [[PAGE, '-o', 'out.png', '--checkpoint', 'none.pth'], 3, /none\.pth/],
     [[PAGE, '-o', 'out.png', '--architecture', 'segnet'], 2, /architecture/],
