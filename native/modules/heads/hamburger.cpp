@@ -61,8 +61,7 @@ const HamburgerOptions& checked(const HamburgerOptions& options) {
 }  // namespace
 
 void HamburgerOptions::parse_ham_kwargs(const Options& options) {
-  options.reject_unknown(
-      {"mdS", "mdD", "mdR", "trainSteps", "evalSteps", "invT", "spatial", "randInit", "nmfSeed"});
+  options.reject_unknown({"mdS", "mdD", "mdR", "trainSteps", "evalSteps", "invT", "spatial", "randInit", "nmfSeed"});
   md_s = options.integer("mdS", md_s);
   md_r = options.integer("mdR", md_r);
   eval_steps = options.integer("evalSteps", eval_steps);
@@ -87,8 +86,8 @@ at::Tensor Nmf2d::initial_bases(int64_t images, const at::Tensor& given, const a
   const int64_t dim = options_.ham_channels / groups, rank = options_.md_r;
   if (given.dim() != 3 || given.size(1) != dim || given.size(2) != rank ||
       (given.size(0) != groups && given.size(0) != rows)) {
-    const std::string lead = groups == rows ? std::to_string(rows) : std::to_string(groups) + " or " +
-                                                                         std::to_string(rows);
+    const std::string lead =
+        groups == rows ? std::to_string(rows) : std::to_string(groups) + " or " + std::to_string(rows);
     throw Error::argument("ERR_SHAPE", "nmfBases",
                           '[' + lead + ", " + std::to_string(dim) + ", " + std::to_string(rank) + ']',
                           shape_text(given));

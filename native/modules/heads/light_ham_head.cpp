@@ -55,8 +55,8 @@ LightHamHeadOptions LightHamHeadOptions::parse(const Options& options) {
   LightHamHeadOptions parsed;
   parsed.freq_aware = options.choice("type", "LightHamHeadFreqAware", {"LightHamHead", "LightHamHeadFreqAware"}) ==
                       "LightHamHeadFreqAware";
-  std::vector<std::string> known = {"type",       "inChannels", "inIndex",      "channels",    "hamChannels",
-                                    "hamKwargs",  "numClasses", "alignCorners", "normGroups",  "dropoutRatio"};
+  std::vector<std::string> known = {"type",      "inChannels", "inIndex",      "channels",   "hamChannels",
+                                    "hamKwargs", "numClasses", "alignCorners", "normGroups", "dropoutRatio"};
   if (parsed.freq_aware) {
     known.insert(known.end(), {"compressRatio", "low2highResidual", "high2lowResidual"});
     for (const std::string& name : freqfusion_option_names()) {
@@ -144,8 +144,7 @@ at::Tensor LightHamHead::join(const std::vector<at::Tensor>& levels, Trace* stag
       stages->add(step + "HrFeat", fused.hr);
       stages->add(step + "LrFeat", fused.lr);
     }
-    const at::Tensor hr =
-        options_.low2high_residual ? low2high_convs_[i]->forward(fused.lr).add_(fused.hr) : fused.hr;
+    const at::Tensor hr = options_.low2high_residual ? low2high_convs_[i]->forward(fused.lr).add_(fused.hr) : fused.hr;
     lr = concat(hr, fused.lr);
   }
   return lr;

@@ -41,8 +41,7 @@ class LightHamHead final : public Module {
 
   // levels: the maps of in_channels, finest first -> logits [N, num_classes, H, W] at the finest map's size.
   // Stages: ff0MaskLr, ff0HrFeat, ff0LrFeat, ff1... (frequency-aware), squeeze, hamIn, nmf, hamburger, align.
-  at::Tensor forward(const std::vector<at::Tensor>& levels, const at::Tensor& nmf_bases,
-                     Trace* stages = nullptr) const;
+  at::Tensor forward(const std::vector<at::Tensor>& levels, const at::Tensor& nmf_bases, Trace* stages = nullptr) const;
 
   // mmcv's start for the convolutions with norm, FreqFusion's own, normal(0, 0.01) for conv_seg.
   void initialize(uint64_t seed) override;

@@ -28,8 +28,8 @@ int64_t positive(int64_t value, const char* name) {
 
 void parse_resize(const Options& options, PreprocessOptions& out) {
   const std::string mode = options.choice("mode", "keep-ratio", {"keep-ratio", "longest"});
-  out.filter = options.choice("filter", "bilinear", {"bilinear", "area"}) == "area" ? ImageFilter::area
-                                                                                    : ImageFilter::bilinear;
+  out.filter =
+      options.choice("filter", "bilinear", {"bilinear", "area"}) == "area" ? ImageFilter::area : ImageFilter::bilinear;
   if (mode == "longest") {
     options.reject_unknown({"mode", "size", "filter"});
     out.resize = PreprocessOptions::Resize::longest;
@@ -81,8 +81,8 @@ at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOp
   const int64_t height = image.size(0), width = image.size(1);
   const bool padded = size.height > height || size.width > width;
   const auto type = image.options().dtype(at::kFloat);
-  at::Tensor output = padded ? at::zeros({1, 3, size.height, size.width}, type)
-                             : at::empty({1, 3, size.height, size.width}, type);
+  at::Tensor output =
+      padded ? at::zeros({1, 3, size.height, size.width}, type) : at::empty({1, 3, size.height, size.width}, type);
   const std::array<float, 256> levels[3] = {normalised_levels(options.mean[0], options.std[0]),
                                             normalised_levels(options.mean[1], options.std[1]),
                                             normalised_levels(options.mean[2], options.std[2])};
@@ -158,8 +158,7 @@ PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& ba
   const ImageSize size = resized_size(original, options);
   prepared.resized = resize_image(image.contiguous(), size, options.filter);
   const ImageSize network = {up_to_multiple(size.height, options.divisor), up_to_multiple(size.width, options.divisor)};
-  prepared.multiple =
-      options.pad ? prepared.resized : resize_image(prepared.resized, network, ImageFilter::bilinear);
+  prepared.multiple = options.pad ? prepared.resized : resize_image(prepared.resized, network, ImageFilter::bilinear);
   prepared.content = options.pad ? size : network;
   prepared.input = normalise(prepared.multiple, network, options, flip);
   return prepared;

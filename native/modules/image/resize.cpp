@@ -111,9 +111,7 @@ AreaAxis area_axis(int64_t inputs, int64_t outputs) {
   return axis;
 }
 
-uint8_t round_to_byte(float value) {
-  return static_cast<uint8_t>(std::clamp<long>(std::lrint(value), 0, 255));
-}
+uint8_t round_to_byte(float value) { return static_cast<uint8_t>(std::clamp<long>(std::lrint(value), 0, 255)); }
 
 void resize_area(const Image& image, ImageSize size, uint8_t* out) {
   const AreaAxis columns = area_axis(image.size.width, size.width);

@@ -12,8 +12,8 @@ namespace {
 ImageSize parse_size(const Options& options, const char* name) {
   const auto values = options.integers(name, {});
   if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1", std::to_string(values.size()) +
-                                                                                  " numbers, or one below 1");
+    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
+                          std::to_string(values.size()) + " numbers, or one below 1");
   }
   return {values[0], values[1]};
 }

@@ -48,9 +48,9 @@ struct Outputs {
   static Outputs parse(const Options& options) {
     const Options outputs = options.child("outputs");
     outputs.reject_unknown({"labels", "scores", "probabilities", "logits"});
-    return {{outputs.boolean("labels", true), outputs.boolean("scores", false),
-             outputs.boolean("probabilities", false)},
-            outputs.boolean("logits", false)};
+    return {
+        {outputs.boolean("labels", true), outputs.boolean("scores", false), outputs.boolean("probabilities", false)},
+        outputs.boolean("logits", false)};
   }
 };
 
@@ -112,8 +112,8 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
   const auto type = backbone_.first_parameter().options();
   const std::vector<LogitView> views = infer_views(
       image, preprocess, inference, [&](const at::Tensor& input) { return forward(input.to(type), bases); });
-  const SegmentationMaps maps = segmentation_maps(views, {image.size(0), image.size(1)}, wanted.maps,
-                                                  decode_head_.options().align_corners);
+  const SegmentationMaps maps =
+      segmentation_maps(views, {image.size(0), image.size(1)}, wanted.maps, decode_head_.options().align_corners);
   NamedTensors outputs;
   if (maps.labels.defined()) outputs.add("labels", maps.labels);
   if (wanted.logits) {
