@@ -27,6 +27,7 @@ template <typename T, int Channels>
 __attribute__((noinline)) void gather(const GatherShape& shape, const T* gradient, const T* weights, T* sums) {
   constexpr int V = Vec<T>::size;
   Vec<T> acc[Channels];
+#pragma GCC unroll 8
   for (int c = 0; c < Channels; ++c) acc[c] = load_aligned(sums + c * shape.sums_channel);
   for (int row = 0; row < shape.rows; ++row, gradient += shape.scale * shape.gradient_pitch) {
     for (int kx = 0; kx < shape.kernel_size; ++kx) {
@@ -40,6 +41,7 @@ __attribute__((noinline)) void gather(const GatherShape& shape, const T* gradien
       }
     }
   }
+#pragma GCC unroll 8
   for (int c = 0; c < Channels; ++c) store_aligned(sums + c * shape.sums_channel, acc[c]);
 }
 
@@ -71,6 +73,7 @@ struct Segment {
         for (int64_t column = 0; column < pitch; column += V) {
           Vec<T> columns[S];
           load_columns<S>(from, args.output.column, begin - args.kernel_size / 2 + column, args.width, columns);
+#pragma GCC unroll 4
           for (int j = 0; j < S; ++j) store_aligned(to + j * pitch + column, columns[j]);
         }
       }
@@ -83,6 +86,7 @@ struct Segment {
         (last_row - first_row) * S, args.kernel_size, S, (last_row - first_row) * S * S * upstream_pitch(),
         upstream_pitch(),           sums_pitch()};
     for (; channel + Channels <= last; channel += Channels, to += Channels * sums_pitch()) {
+#pragma GCC unroll 8
       for (int c = 0; c < Channels; ++c) {
         stage_upstream(channel + c, first_row, last_row, upstream + c * shape.gradient_channel);
       }
@@ -177,10 +181,13 @@ __attribute__((noinline)) void dot_products(const Features<T>& features, const i
                                             int64_t channels, T* const* sums) {
   constexpr int V = Vec<T>::size;
   Vec<T> acc[Count][Sub];
+#pragma GCC unroll 9
   for (int t = 0; t < Count; ++t) {
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) acc[t][u] = load_aligned(sums[t] + u * V);
   }
   const T* feature[Count];
+#pragma GCC unroll 9
   for (int t = 0; t < Count; ++t) feature[t] = features.first + tap[t];
   for (int64_t c = 0; c < channels; ++c, upstream += Sub * V) {
     Vec<T> gradient[Sub];
@@ -193,7 +200,9 @@ __attribute__((noinline)) void dot_products(const Features<T>& features, const i
       for (int u = 0; u < Sub; ++u) acc[t][u] = fma(value, gradient[u], acc[t][u]);
     }
   }
+#pragma GCC unroll 9
   for (int t = 0; t < Count; ++t) {
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) store_aligned(sums[t] + u * V, acc[t][u]);
   }
 }
@@ -221,6 +230,7 @@ struct MaskBlock {
         Vec<T> columns[S];
         load_columns<S>(at<Element>(args.output, task.batch, channel, output_row, 0), args.output.column, x, args.width,
                         columns);
+#pragma GCC unroll 4
         for (int j = 0; j < S; ++j) store_aligned(to + j * V, columns[j]);
       }
     }
@@ -274,6 +284,7 @@ struct MaskBlock {
     }
     if (!args.reflect && !is_interior<T>(x, args.width, k)) {
       for (int tap = 0; tap < k * k; ++tap) {
+#pragma GCC unroll 4
         for (int u = 0; u < Sub; ++u) clear_outside_lanes(sums + (tap * Sub + u) * V, x, tap % k, k, args.width);
       }
     }

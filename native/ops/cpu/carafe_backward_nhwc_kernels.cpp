@@ -28,6 +28,7 @@ __attribute__((noinline)) void gather(const Element* gradient, const Readers<Acc
   using T = Accumulator<Element>;
   constexpr int V = Vec<T>::size;
   Vec<T> acc[Vectors];
+#pragma GCC unroll 8
   for (int v = 0; v < Vectors; ++v) acc[v] = zero<T>();
   const T* weight = readers.weights;
   for (int row = 0; row < readers.row_count; ++row) {
@@ -41,6 +42,7 @@ __attribute__((noinline)) void gather(const Element* gradient, const Readers<Acc
       }
     }
   }
+#pragma GCC unroll 8
   for (int v = 0; v < Vectors; ++v) {
     if (Partial) {
       store_partial(to, acc[v], lanes);
@@ -73,11 +75,13 @@ void read_weights(const CarafeArgs& args, const CarafeTask& task, const Taps& ro
                   Accumulator<Element>* weights) {
   const int k = args.kernel_size;
   for (int row = 0; row < rows.count; ++row) {
+#pragma GCC unroll 4
     for (int i = 0; i < S; ++i) {
       for (int column = 0; column < columns.count; ++column) {
         const int64_t channel = (task.group * k + rows.kernel[row]) * k + columns.kernel[column];
         const Element* mask =
             at<Element>(args.masks, task.batch, channel, S * rows.position[row] + i, S * columns.position[column]);
+#pragma GCC unroll 4
         for (int j = 0; j < S; ++j) *weights++ = widen(mask[j * args.masks.column]);
       }
     }
@@ -137,7 +141,9 @@ __attribute__((noinline)) void dot_products(const Element* features, const int64
   using T = Accumulator<Element>;
   constexpr int V = Vec<T>::size;
   Vec<T> acc[Count][Sub];
+#pragma GCC unroll 9
   for (int t = 0; t < Count; ++t) {
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) acc[t][u] = zero<T>();
   }
   int64_t channel = 0;
@@ -155,9 +161,12 @@ __attribute__((noinline)) void dot_products(const Element* features, const int64
   if (channel < channels) {
     const int rest = static_cast<int>(channels - channel);
     Vec<T> values[Sub];
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) values[u] = load_partial(gradient[u] + channel, rest);
+#pragma GCC unroll 9
     for (int t = 0; t < Count; ++t) {
       const Vec<T> feature = load_partial(features + taps[t] + channel, rest);
+#pragma GCC unroll 4
       for (int u = 0; u < Sub; ++u) acc[t][u] = fma(feature, values[u], acc[t][u]);
     }
   }
@@ -196,6 +205,7 @@ void grad_masks(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
         }
         const Element* features = at<Element>(args.features, task.batch, task.channel_begin, 0, 0);
         const Element* gradient[Sub];
+#pragma GCC unroll 4
         for (int u = 0; u < Sub; ++u) {
           gradient[u] = at<Element>(args.output, task.batch, task.channel_begin,
                                     S * y + pass * SubPixels<S>::rows + u / S, S * x + u % S);

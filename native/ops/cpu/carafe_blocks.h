@@ -22,8 +22,8 @@ struct SubPixels {
   static constexpr int passes = S / rows;
 };
 
-constexpr int64_t kWeightBytes = 32 << 10;  // a forward tile's weights: they stay in the L1 cache
-constexpr int kMostChannels = 8;            // that a channels-first kernel works on together
+constexpr int64_t kWeightBytes = 128 << 10;  // a forward tile's weights: they stay in the L2 cache
+constexpr int kMostChannels = 8;             // that a channels-first kernel works on together
 
 // S is a constant of the kernel, Element one of float, double, Float16, BFloat16.
 #define FREQFUSION_CARAFE_SWITCH(args, function, ...)                       \

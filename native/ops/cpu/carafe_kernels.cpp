@@ -20,21 +20,27 @@ constexpr int kChannels = kVectorBytes == 64 ? (Sub == 1 ? 8 : 4)
                                                 : Sub == 3 ? 4
                                                            : 2);
 
+constexpr bool kHasMaskedLoads = kVectorBytes > 16;
+
 // Where a block's features lie: in the maps themselves, or in a window copied from them.
 template <typename T>
 struct Source {
   const T* first;      // column x - k/2 of the first channel
   int64_t channel;     // elements from one channel to the next
   const int64_t* row;  // elements to each tap row
+  int64_t left;        // columns of the map that lie before `first`, below 0 at its left edge
+  int64_t right;       // columns of the map from `first` on
 };
 
-// results[channel][sub-pixel][lane]
-template <typename T, int Sub, int Channels>
+// results[channel][sub-pixel][lane]. At an edge the lanes outside the map read 0; their weights are 0 as well.
+template <typename T, int Sub, int Channels, bool Edge>
 __attribute__((noinline)) void accumulate(const Source<T>& source, int rows, int kernel_size, const T* weights,
                                           T* results) {
   constexpr int V = Vec<T>::size;
   Vec<T> acc[Channels][Sub];
+#pragma GCC unroll 8
   for (int c = 0; c < Channels; ++c) {
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) acc[c][u] = zero<T>();
   }
   for (int row = 0; row < rows; ++row) {
@@ -43,15 +49,20 @@ __attribute__((noinline)) void accumulate(const Source<T>& source, int rows, int
       Vec<T> weight[Sub];
 #pragma GCC unroll 4
       for (int u = 0; u < Sub; ++u) weight[u] = load_aligned(weights + u * V);
+      const int first = Edge ? static_cast<int>(larger(0, smaller(V, -source.left - kx))) : 0;
+      const int last = Edge ? static_cast<int>(larger(0, smaller(V, source.right - kx))) : V;
 #pragma GCC unroll 8
       for (int c = 0; c < Channels; ++c) {
-        const Vec<T> feature = load(features + c * source.channel + kx);
+        const T* lanes = features + c * source.channel + kx;
+        const Vec<T> feature = Edge ? load_range(lanes, first, last) : load(lanes);
 #pragma GCC unroll 4
         for (int u = 0; u < Sub; ++u) acc[c][u] = fma(feature, weight[u], acc[c][u]);
       }
     }
   }
+#pragma GCC unroll 8
   for (int c = 0; c < Channels; ++c) {
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) store_aligned(results + (c * Sub + u) * V, acc[c][u]);
   }
 }
@@ -81,18 +92,35 @@ struct TileRow {
     }
   }
 
-  Source<T> source(int64_t channel, int channels, int64_t x) const {
-    if constexpr (sizeof(Element) == sizeof(T)) {
-      if (args.features.column == 1 && is_interior<T>(x, args.width, args.kernel_size)) {
-        const T* first = at<T>(args.features, task.batch, channel, 0, x - args.kernel_size / 2);
-        return {first, args.features.channel, map_rows};
-      }
-    }
+  // Features that can be read where they lie; at the edges the zero border alone, by masked loads.
+  bool in_place(bool interior) const {
+    return sizeof(Element) == sizeof(T) && args.features.column == 1 &&
+           (interior || (kHasMaskedLoads && !args.reflect));
+  }
+
+  Source<T> map_source(int64_t channel, int64_t x) const {
+    const int64_t left = x - args.kernel_size / 2;
+    return {at<T>(args.features, task.batch, channel, 0, left), args.features.channel, map_rows, left,
+            args.width - left};
+  }
+
+  Source<T> window_source(int64_t channel, int channels, int64_t x) const {
     for (int c = 0; c < channels; ++c) {
       stage_window(args, at<Element>(args.features, task.batch, channel + c, 0, 0), x, rows, pitch(),
                    window + c * rows.count * pitch());
     }
-    return {window, rows.count * pitch(), window_rows};
+    return {window, rows.count * pitch(), window_rows, 0, 0};
+  }
+
+  // The next channels' part of this block is on its way from memory while this one is computed: rows of neighbouring
+  // channels are too far apart for the hardware to foresee.
+  void prefetch(int64_t channel, int channels, int64_t x) const {
+    if (!in_place(true)) return;
+    const int64_t last = smaller(channel + channels, task.channel_end);
+    for (; channel < last; ++channel) {
+      const T* column = at<T>(args.features, task.batch, channel, 0, x);
+      for (int row = 0; row < rows.count; ++row) __builtin_prefetch(column + map_rows[row]);
+    }
   }
 
   void store_block(int64_t channel, int channels, int64_t x, const T* results) const {
@@ -101,6 +129,7 @@ struct TileRow {
       for (int i = 0; i < SubPixels<S>::rows; ++i, results += S * V) {
         Element* row = at<Element>(args.output, task.batch, channel + c, S * y + pass * SubPixels<S>::rows + i, 0);
         Vec<T> columns[S];
+#pragma GCC unroll 4
         for (int j = 0; j < S; ++j) columns[j] = load_aligned(results + j * V);
         store_columns<S>(row, args.output.column, x, lanes, columns, args.stream);
       }
@@ -114,7 +143,15 @@ struct TileRow {
     const T* block = weights;
     for (; channel + Channels <= task.channel_end; channel += Channels, block = weights) {
       for (int64_t x = x_begin; x < x_end; x += V, block += rows.count * k * Sub * V) {
-        accumulate<T, Sub, Channels>(source(channel, Channels, x), rows.count, k, block, results);
+        prefetch(channel + Channels, Channels, x);
+        const bool interior = is_interior<T>(x, args.width, k);
+        if (!in_place(interior)) {
+          accumulate<T, Sub, Channels, false>(window_source(channel, Channels, x), rows.count, k, block, results);
+        } else if (interior) {
+          accumulate<T, Sub, Channels, false>(map_source(channel, x), rows.count, k, block, results);
+        } else {
+          accumulate<T, Sub, Channels, true>(map_source(channel, x), rows.count, k, block, results);
+        }
         store_block(channel, Channels, x, results);
       }
     }
@@ -135,7 +172,7 @@ template <typename Element, int S>
 int64_t tile_blocks(const CarafeArgs& args) {
   const int64_t taps = args.kernel_size * args.kernel_size;
   const int64_t block_bytes = taps * SubPixels<S>::count * kVectorBytes;
-  return larger(1, smaller(16, kWeightBytes / block_bytes));
+  return larger(1, smaller(32, kWeightBytes / block_bytes));
 }
 
 template <typename Element, int S>

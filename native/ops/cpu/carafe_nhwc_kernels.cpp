@@ -47,7 +47,9 @@ struct Pixel {
   template <int Vectors, bool Partial>
   __attribute__((noinline)) void run(int64_t channel, int lanes) const {
     Vec<T> acc[Sub][Vectors];
+#pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) {
+#pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) acc[u][v] = zero<T>();
     }
     for (int tap = 0; tap < taps.count; ++tap) {
@@ -67,6 +69,7 @@ struct Pixel {
     }
 #pragma GCC unroll 4
     for (int u = 0; u < Sub; ++u) {
+#pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) {
         Element* target = output[u] + channel + v * V;
         if (Partial) {
@@ -133,6 +136,7 @@ void forward(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
         }
         Weights<T> weights{staged + lane, {}};
         Pixel<Element, Sub> pixel{args, at<Element>(args.features, task.batch, 0, y, x), {}, taps, weights};
+#pragma GCC unroll 4
         for (int u = 0; u < Sub; ++u) {
           const int64_t output_y = S * y + pass * SubPixels<S>::rows + u / S, output_x = S * x + u % S;
           pixel.output[u] = at<Element>(args.output, task.batch, 0, output_y, output_x);

@@ -332,6 +332,33 @@ FREQFUSION_INLINE Vec<Accumulator<S>> load_partial(const S* p, int count) {
   return load(lane_copy);
 }
 
+// Lanes [first, last) of 0..size; the others are 0 and their memory is not touched.
+template <typename T>
+FREQFUSION_INLINE Vec<T> load_range(const T* p, int first, int last) {
+#if defined(__AVX512F__)
+  const uint32_t lanes = ((1u << last) - 1u) & ~((1u << first) - 1u);
+  if constexpr (sizeof(T) == 8) {
+    return {(typename Vec<T>::Native)_mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes), p)};
+  } else {
+    return {(typename Vec<T>::Native)_mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), p)};
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    const __m256i lanes = _mm256_andnot_si256(lane_mask_64(first), lane_mask_64(last));
+    return {(typename Vec<T>::Native)_mm256_maskload_pd(p, lanes)};
+  } else {
+    const __m256i lanes = _mm256_andnot_si256(lane_mask_32(first), lane_mask_32(last));
+    return {(typename Vec<T>::Native)_mm256_maskload_ps(p, lanes)};
+  }
+#else
+  T lane_copy[Vec<T>::size] = {};
+  for (int i = 0; i < Vec<T>::size; ++i) {
+    if (i >= first && i < last) lane_copy[i] = p[i];
+  }
+  return load(lane_copy);
+#endif
+}
+
 // ---- stores ----------------------------------------------------------------------------------------------------
 
 // Any alignment.
