@@ -2,7 +2,7 @@ import { Checkpoint } from '../../checkpoint/checkpoint';
 import { FreqFusion } from '../../modules/freqfusion';
 import { BORDERS } from '../../ops/carafe';
 import { array, object, parseTolerance, shape, string } from '../case';
-import { compare } from '../compare';
+import { compare, PRECISION } from '../compare';
 import { GoldenError } from '../error';
 import { type CaseRun, type Check, toHost } from '../run';
 import { readStored } from '../store';
@@ -52,7 +52,12 @@ export async function checkForward(run: CaseRun, file: string): Promise<Check[]>
           storedShape: [...want.shape],
           tolerance,
         };
-        const { ok, error, allowed, detail } = compare(expected, want, await toHost(value));
+        const { ok, error, allowed, detail } = compare(
+          expected,
+          want,
+          await toHost(value),
+          PRECISION[run.target.dtype],
+        );
         const measure = `error ${error.toExponential(1)} of ${allowed.toExponential(1)} allowed`;
         checks.push({ name: expected.name, ok, detail: detail === '' ? measure : `${measure} (${detail})` });
       }
