@@ -1,4 +1,28 @@
 export {
+  type ClassSimilarity,
+  type FeatureMap,
+  type FeatureSimilarity,
+  type FeatureSimilarityOptions,
+  featureSimilarity,
+  type LabelImage,
+  type SimilaritySample,
+} from './analysis/feature-similarity';
+export { type NpyArray, readFeatureMap, readNpy } from './analysis/npy';
+export { similarityPlot } from './analysis/plot';
+export { Checkpoint, type CheckpointSaveOptions } from './checkpoint/checkpoint';
+export {
+  CHECKPOINT_RULES,
+  type CheckpointCategory,
+  type CheckpointCode,
+  categoryOf,
+} from './checkpoint/codes';
+export type { CheckpointFormat } from './checkpoint/contents';
+export type { CheckpointSummary, TensorLine } from './checkpoint/inspect';
+export type { MetadataValue } from './checkpoint/metadata';
+export { type SaveOptions, saveSafetensors } from './checkpoint/save';
+export type { StateDictOptions } from './checkpoint/selection';
+export { StateDict, type StateDictEntry } from './checkpoint/state-dict';
+export {
   checkDevice,
   type Device,
   emptyCache,
@@ -22,7 +46,91 @@ export {
   LoadError,
   StateDictError,
 } from './errors';
+export { BoundaryOverlap, trimap } from './evaluation/boundary';
+export { ConfusionMatrix, type SegmentationScores } from './evaluation/confusion';
+export {
+  type EvaluationOptions,
+  type EvaluationPair,
+  type EvaluationReport,
+  evaluateSegmentation,
+  type Segmenter,
+} from './evaluation/evaluate';
+export { type FindPairsOptions, findPairs, type LabeledImage } from './evaluation/pairs';
+export { type CaseResult, type CaseStatus, type VerifyOptions, verifyCase } from './golden/verify';
+export { decodeImage } from './image/decode';
+export { encodeLabelPng, type LabelMap, type ReadLabelsOptions, readLabelMap } from './image/labels';
+export type { LegendPlace } from './image/legend';
+export type { OverlayOptions } from './image/overlay';
+export { makePalette } from './image/palette';
+export { type PreprocessedImage, preprocess } from './image/preprocess';
+export {
+  type DecodedImage,
+  type DecodeOptions,
+  type ImageFormat,
+  type ImageInput,
+  MAX_BYTES,
+  MAX_PIXELS,
+  type RawImage,
+  type Rgb,
+} from './image/types';
 export type { JobOptions } from './jobs';
+export { ADE20K_CLASSES } from './models/ade20k';
+export { ARCHITECTURES, resolveArchitecture } from './models/architectures';
+export type { ConfigFile, ModelConfig, NetworkConfig } from './models/config';
+export { bundledPage, type LoadModelOptions, loadModel } from './models/load';
+export {
+  type ClassArea,
+  SegmentationMap,
+  type SegmentationTensors,
+  type SegmentationTiming,
+} from './models/segmentation-map';
+export {
+  type ModelInfo,
+  SEGMENTATION_OUTPUTS,
+  type SegmentAllOptions,
+  SegmentationModel,
+  type SegmentationOutput,
+  type SegmentationProgress,
+  type SegmentedImage,
+  type SegmentOptions,
+} from './models/segmentation-model';
+export {
+  FreqFusion,
+  type FreqFusionInputs,
+  type FreqFusionOptions,
+  type FreqFusionOutputs,
+  type FreqFusionSettings,
+  type OffsetGeneratorInputs,
+  type UpsampleMode,
+} from './modules/freqfusion';
+export {
+  FusionPyramid,
+  type FusionPyramidOptions,
+  type FusionRecipe,
+  type PyramidInputs,
+  type PyramidOutputs,
+} from './modules/fusion-pyramid';
+export { Hamburger, type HamburgerInputs, type HamburgerOptions, type HamKwargs } from './modules/hamburger';
+export { LightHamHead, type LightHamHeadInputs, type LightHamHeadOptions } from './modules/light-ham-head';
+export type { LoadReport, MismatchedKey } from './modules/load-report';
+export { type LoadStateOptions, Module, type RunOptions, type Staged } from './modules/module';
+export { Mscan, type MscanOptions, type MscanOutputs } from './modules/mscan';
+export { OffsetGenerator, type OffsetGeneratorOptions } from './modules/offset-generator';
+export type {
+  InferenceOptions,
+  PreprocessOptions,
+  SegmentationRequest,
+} from './modules/segmentation-options';
+export {
+  type PostprocessOptions,
+  SegNeXt,
+  type SegNeXtHeadOptions,
+  type SegNeXtInputs,
+  type SegNeXtOptions,
+  type SegNeXtRunOptions,
+  type SegNeXtSegmentOptions,
+} from './modules/segnext';
+export { SEGNEXT_VARIANTS, type SegNeXtVariant } from './modules/segnext-variants';
 export { BORDERS, type Border, type CarafeOptions, carafe, carafeBackward } from './ops/carafe';
 export {
   hammingWindow,

@@ -19,6 +19,9 @@ export function loadBinding(): Binding {
       { expected: file, actual: 'no such file' },
     );
   }
+  // libtorch's OpenMP threads spin between parallel regions by default and take the event loop's core; it reads this
+  // once, when it loads.
+  process.env.OMP_WAIT_POLICY ??= 'passive';
   try {
     return require(file) as Binding;
   } catch (error) {

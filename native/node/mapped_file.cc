@@ -67,9 +67,16 @@ struct MappedFileBox {
   void on_release(napi_env) {}
 };
 
+// What an ArrayBuffer of every supported Node.js can span; V8 aborts the process beyond its own limit.
+constexpr size_t kLargestBuffer = size_t{1} << 32;
+
 Napi::Value map_file(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto mapping = std::make_shared<Mapping>(info[0].ToString());
+  const std::string path = info[0].ToString();
+  auto mapping = std::make_shared<Mapping>(path);
+  if (mapping->size() > kLargestBuffer) {
+    throw Error::argument("ERR_FILE", path, "a file of at most 4 GiB", std::to_string(mapping->size()) + " bytes");
+  }
   napi_value buffer;
   auto owner = std::make_unique<std::shared_ptr<Mapping>>(mapping);
   const auto finalize = [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Mapping>*>(hint); };
