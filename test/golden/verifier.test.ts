@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { discover } from '../../lib/golden/discover';
@@ -152,7 +152,7 @@ describe('lists of parameters', () => {
   ])('disagree where %s is changed', async (_what, change) => {
     const folder = mkdtempSync(join(tmpdir(), 'freqfusion-manifest-'));
     try {
-      const list = JSON.parse(require('node:fs').readFileSync(LIST, 'utf8')) as Manifest;
+      const list = JSON.parse(readFileSync(LIST, 'utf8')) as Manifest;
       change(list);
       const file = join(folder, 'list.json');
       writeFileSync(file, JSON.stringify(list));

@@ -1,14 +1,7 @@
+import { SEGNEXT_VARIANTS, type SegNeXtVariant } from '../../modules/segnext-variants';
 import type { GoldenParameter } from '../case';
 import type { Config } from '../config';
 import { GoldenError } from '../error';
-
-/** Widths, depths and expansion ratios of the published backbones. */
-const VARIANTS = {
-  tiny: { embedDims: [32, 64, 160, 256], depths: [3, 3, 5, 2], mlpRatios: [8, 8, 4, 4], rank: 16 },
-  small: { embedDims: [64, 128, 320, 512], depths: [2, 2, 4, 2], mlpRatios: [8, 8, 4, 4], rank: 16 },
-  base: { embedDims: [64, 128, 320, 512], depths: [3, 3, 12, 3], mlpRatios: [8, 8, 4, 4], rank: 64 },
-  large: { embedDims: [64, 128, 320, 512], depths: [3, 5, 27, 3], mlpRatios: [8, 8, 4, 4], rank: 64 },
-} as const;
 
 /** Sizes of a backbone, stage by stage. */
 export interface BackboneShape {
@@ -68,7 +61,7 @@ export function backboneShape(shapes: ShapeTable, config: Config, prefix = ''): 
   const variant = variantOf(config);
   // Options that change a published backbone's sizes go before its name.
   if (variant !== undefined && !config.has('embed_dims') && !config.has('depths')) {
-    const { embedDims, depths } = VARIANTS[variant];
+    const { embedDims, depths } = SEGNEXT_VARIANTS[variant].backbone ?? {};
     if (String(embedDims) !== String(shape.embedDims) || String(depths) !== String(shape.depths)) {
       throw new GoldenError(`parameters: they are not those of the ${variant} backbone`);
     }
@@ -97,12 +90,15 @@ export function headShape(shapes: ShapeTable, config: Config, prefix = 'decode_h
 /** Rank of the factorisation: no parameter shows it. */
 export function rankOf(config: Config): number {
   const variant = variantOf(config);
-  return config.integer('MD_R', variant === undefined ? 16 : VARIANTS[variant].rank);
+  return config.integer(
+    'MD_R',
+    (variant === undefined ? undefined : SEGNEXT_VARIANTS[variant].head?.hamKwargs?.mdR) ?? 16,
+  );
 }
 
 /** The published backbone that the options name, by its letter or in a config file's name. */
-function variantOf(config: Config): keyof typeof VARIANTS | undefined {
-  const names = Object.keys(VARIANTS) as (keyof typeof VARIANTS)[];
+function variantOf(config: Config): SegNeXtVariant | undefined {
+  const names = Object.keys(SEGNEXT_VARIANTS) as SegNeXtVariant[];
   const file = config.value('config');
   if (config.has('variant')) {
     const word = config.choice('variant', [...names, 't', 's', 'b', 'l']);
