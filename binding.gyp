@@ -47,7 +47,8 @@
       "cflags_cc": ["-O2"],
       "libraries": ["-L<(torch)/lib", "-lc10", "-ltorch_cpu", "-Wl,-rpath,<(torch)/lib"],
       "conditions": [
-        ["OS=='linux'", {"ldflags": ["-Wl,--no-as-needed", "-Wl,-z,nodelete", "-Wl,-rpath-link,<(torch)/lib"]}],
+        ["OS=='linux'", {"ldflags": ["-Wl,--no-as-needed", "-Wl,-z,nodelete", "-Wl,-rpath-link,<(torch)/lib",
+          "-Wl,--version-script=<(module_root_dir)/cmake/addon.map"]}],
         ["target_arch=='x64'", {"dependencies": ["freqfusion_ops_avx2", "freqfusion_ops_avx512"]}],
       ],
     },

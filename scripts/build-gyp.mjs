@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDER = join(ROOT, 'build-gyp');
 const ADDON = join(FOLDER, 'build', 'Release', 'freqfusion.node');
 /** What binding.gyp reads. node-gyp always builds in build/ below its own folder, which here is not the project's. */
-const LINKED = ['binding.gyp', 'package.json', 'native', 'scripts', 'node_modules'];
+const LINKED = ['binding.gyp', 'package.json', 'cmake', 'native', 'scripts', 'node_modules'];
 
 /** The headers that Node's own packages bring along: with them node-gyp downloads nothing. */
 function nodedir() {

@@ -2,7 +2,7 @@
 // the addon. The last line is `N passed, N failed`.
 import { createRequire } from 'node:module';
 
-const { carafe, kernelNormalizer, localSimilarity, memoryStats, runtimeInfo, tensor } = createRequire(
+const { carafe, kernelNormalizer, localSimilarity, memoryStats, runtimeInfo, scope, tensor } = createRequire(
   import.meta.url,
 )('../dist/index.js');
 
@@ -26,14 +26,12 @@ const CHECKS = {
     const masks = tensor(kernels, [1, 9, 4, 4]);
     const output = await carafe(features, masks, { kernelSize: 3, scale: 2 });
     expectClose(await output.data(), [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]);
-    for (const one of [features, masks, output]) one.dispose();
   },
   'carafe adds nothing from outside the map': async () => {
     const features = tensor(Float32Array.of(1, 2, 3, 4), [1, 1, 2, 2]);
     const masks = tensor(new Float32Array(9 * 4).fill(1), [1, 9, 2, 2]);
     const output = await carafe(features, masks, { kernelSize: 3, scale: 1 });
     expectClose(await output.data(), [10, 10, 10, 10]);
-    for (const one of [features, masks, output]) one.dispose();
   },
   'kernelNormalizer gives kernels that sum to one': async () => {
     const logits = tensor(
@@ -46,17 +44,15 @@ const CHECKS = {
       Array.from({ length: 25 }, (_, tap) => data[tap * 4 + pixel]).reduce((a, b) => a + b),
     );
     expectClose(sums, [1, 1, 1, 1]);
-    for (const one of [logits, output]) one.dispose();
   },
   'localSimilarity of a constant map is one inside it': async () => {
     const x = tensor(new Float32Array(2 * 9).fill(3), [1, 2, 3, 3]);
-    const output = await localSimilarity(x, { kernelSize: 3, similarity: 'cosine' });
+    const output = await localSimilarity(x, { kernelSize: 3, dilation: 1, similarity: 'cosine' });
     const data = await output.data();
     expectClose(
       Array.from({ length: 8 }, (_, neighbour) => data[neighbour * 9 + 4]),
       Array(8).fill(1),
     );
-    for (const one of [x, output]) one.dispose();
   },
   'every tensor was given back': async () => {
     const { liveTensors } = memoryStats();
@@ -67,7 +63,7 @@ const CHECKS = {
 let failed = 0;
 for (const [name, check] of Object.entries(CHECKS)) {
   try {
-    await check();
+    await scope(check);
     console.log(`ok ${name}`);
   } catch (error) {
     failed += 1;

@@ -28,6 +28,8 @@ if(DEFINED CMAKE_JS_INC)
     target_link_options(freqfusion PRIVATE -undefined dynamic_lookup)
   else()
     # A worker that ends must not unmap code that a queue thread or OpenMP's team still stands in.
-    target_link_options(freqfusion PRIVATE "-Wl,-z,nodelete")
+    target_link_options(freqfusion PRIVATE "-Wl,-z,nodelete"
+      "-Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/cmake/addon.map")
+    set_target_properties(freqfusion PROPERTIES LINK_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/cmake/addon.map")
   endif()
 endif()

@@ -37,7 +37,10 @@ describe('what is linked', () => {
     expect(needed.sort()).toEqual(['libc10.so', 'libtorch_cpu.so']);
   });
 
-  test.each([ADDON, OPERATORS])('%s searches its own folder and libtorch, and no other place', (file) => {
+  test.each([
+    ['the addon', ADDON],
+    ['the operator library', OPERATORS],
+  ])('%s searches its own folder and libtorch, and no other place', (_, file) => {
     expect(dynamic(file, 'RUNPATH')).toEqual([`$ORIGIN:${RECORD.libtorch}/lib`]);
     expect(dynamic(file, 'RPATH')).toEqual([]);
   });
@@ -59,14 +62,8 @@ describe('what is linked', () => {
     expect(flags.join()).toContain('NODELETE');
   });
 
-  test('the addon exports its two entry points and no symbol that another addon could bind to', () => {
-    const own = exported(ADDON).filter(
-      (name) => !/^(napi_register_module_v1|node_api_module_get_api_version_v1)/.test(name),
-    );
-    expect(
-      own.filter((name) => /freqfusion/.test(name) && !/^(typeinfo|vtable|typeinfo name) for/.test(name)),
-    ).toEqual([]);
-    expect(exported(ADDON).length).toBeLessThan(200);
+  test('the addon exports its entry points and no symbol that another addon could bind to', () => {
+    expect(exported(ADDON).sort()).toEqual(['napi_register_module_v1', 'node_api_module_get_api_version_v1']);
   });
 
   test('the operators are registered in one library: a second copy in one process would abort', () => {
