@@ -43,9 +43,8 @@ export interface FeatureSimilarityOptions {
 }
 
 /**
- * Figures of one class. As in the reference, a figure is null where it would rest on too little: the intra figures
- * with border pixels in fewer than two images, the inter figures with fewer than two pairs of centres, and the
- * right rate where the class has a centre in fewer than two images.
+ * Figures of one class. As in the reference, a figure is null unless more than one image has an entry for it: border
+ * pixels for the intra figures and the right rate, a pair of centres for the inter figures.
  */
 export interface ClassSimilarity {
   /** Class index. */
@@ -105,8 +104,6 @@ interface Totals {
   inter: Pool[];
   /** Border pixels whose own centre is the nearest. */
   right: Float64Array;
-  /** Images in which the class has a centre. */
-  centred: Uint32Array;
 }
 
 interface Settings {
@@ -136,7 +133,6 @@ export async function featureSimilarity(
     intra: pools(),
     inter: pools(),
     right: new Float64Array(settings.numClasses),
-    centred: new Uint32Array(settings.numClasses),
   };
   const total = Array.isArray(samples) ? samples.length : undefined;
   let images = 0;
@@ -187,8 +183,8 @@ function addImage(sample: SimilaritySample, settings: Settings, totals: Totals):
 
   const norms = present.map((_, k) => norm(centres, k * channels, channels));
   for (const [a, label] of present.entries()) {
-    totals.centred[label] = totals.centred[label]! + 1;
     const pool = totals.inter[label]!;
+    if (a + 1 < present.length) pool.images += 1;
     for (let b = a + 1; b < present.length; b += 1) {
       let dot = 0;
       for (let c = 0; c < channels; c += 1) dot += centres[a * channels + c]! * centres[b * channels + c]!;
@@ -293,16 +289,16 @@ function norm(values: Float64Array, start: number, length: number): number {
   return Math.max(Math.sqrt(sum), COSINE_EPSILON);
 }
 
-function summarize({ intra, inter, right, centred }: Totals, images: number): FeatureSimilarity {
+function summarize({ intra, inter, right }: Totals, images: number): FeatureSimilarity {
   const classes = intra.map((pool, label): ClassSimilarity => {
     const others = inter[label]!;
     return {
       label,
       intraMean: pool.images > 1 ? pool.mean : null,
       intraStd: pool.images > 1 ? pool.std : null,
-      interMean: others.count > 1 ? others.mean : null,
-      interStd: others.count > 1 ? others.std : null,
-      rightRate: centred[label]! > 1 && pool.count > 0 ? right[label]! / pool.count : null,
+      interMean: others.images > 1 ? others.mean : null,
+      interStd: others.images > 1 ? others.std : null,
+      rightRate: pool.images > 1 ? right[label]! / pool.count : null,
       pixels: pool.count,
     };
   });
@@ -310,9 +306,8 @@ function summarize({ intra, inter, right, centred }: Totals, images: number): Fe
     const values = classes.map(of).filter((value) => value !== null);
     return values.reduce((sum, value) => sum + value, 0) / values.length;
   };
-  const reported = classes.filter((entry) => entry.rightRate !== null);
-  const pixels = reported.reduce((sum, entry) => sum + entry.pixels, 0);
-  const rightPixels = reported.reduce((sum, { label }) => sum + right[label]!, 0);
+  const pixels = classes.reduce((sum, entry) => sum + entry.pixels, 0);
+  const rightPixels = right.reduce((sum, count) => sum + count, 0);
   const intraMean = mean((entry) => entry.intraMean);
   const interMean = mean((entry) => entry.interMean);
   return {

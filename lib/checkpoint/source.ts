@@ -56,10 +56,13 @@ export class MemorySource implements ByteSource {
   }
 }
 
-/** Opens a file: mapped, or by reading where it is larger than a buffer can be (4 GiB in Node.js 20). */
+/** The largest buffer of Node.js 20, and what the addon maps as one. */
+const LARGEST_BUFFER = 2 ** 32;
+
+/** Opens a file: mapped, or by reading where it is larger than one buffer can be. */
 export function openSource(path: string): ByteSource {
   const status = statSync(path, { throwIfNoEntry: false });
-  return status?.isFile() === true && status.size > constants.MAX_LENGTH
+  return status?.isFile() === true && status.size > LARGEST_BUFFER
     ? new FileSource(path)
     : new MappedSource(path);
 }
