@@ -58,8 +58,8 @@ export function exitCodeOf(error: unknown): number {
 
 const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
   [/^ERR_OUT_OF_MEMORY$/, 'Try a smaller image, --mode slide, or fewer threads.'],
-  [/^ERR_CUDA/, 'Try --device cpu.'],
-  [/^ERR_IMAGE_PIXELS$|^ERR_IMAGE_TOO_LARGE$/, 'Raise --max-pixels if the image is meant to be that large.'],
+  [/^ERR_(CUDA|DEVICE)/, 'Try --device cpu.'],
+  [/^ERR_IMAGE_TOO_LARGE$/, 'Raise --max-pixels if the image is meant to be that large.'],
   [
     /^ERR_STATE_KEYS$/,
     'The checkpoint may belong to another --architecture; "freqfusion inspect" lists what it holds.',
