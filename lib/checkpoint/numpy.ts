@@ -41,19 +41,25 @@ export function scalar(args: readonly PyValue[], context: PickleContext): PyValu
   const [type, data] = args;
   if (!(type instanceof PyArrayType)) wrongArguments('numpy scalar()', 'a dtype', type);
   const made = new PyArray(true);
-  made.content = arrayOf(type, [], false, data, context);
+  made.content = arrayOf(type, [], inRows, data, context);
   return made;
 }
 
-/** `numpy.core.numeric._frombuffer(buffer, dtype, shape, order)`, as protocol 5 has it. */
+/**
+ * `numpy.core.numeric._frombuffer(buffer, dtype, shape, order, axes)`, as protocol 5 has it. Order 'K' (numpy 2.3 on)
+ * is an array in C order whose axes are then permuted.
+ */
 export function fromBuffer(args: readonly PyValue[], context: PickleContext): PyValue {
-  const [data, type, shape, order] = args;
+  const [data, type, shape, order, axes] = args;
   if (!(type instanceof PyArrayType)) wrongArguments('numpy _frombuffer()', 'a dtype', type);
   if (!(shape instanceof PyTuple)) wrongArguments('numpy _frombuffer()', 'a shape tuple', shape);
   const letter = order === undefined ? 'C' : textOf(order);
-  if (letter !== 'C' && letter !== 'F') wrongArguments('numpy _frombuffer()', "order 'C' or 'F'", order);
+  if (letter !== 'C' && letter !== 'F' && letter !== 'K') {
+    wrongArguments('numpy _frombuffer()', "order 'C', 'F' or 'K'", order);
+  }
   const made = new PyArray(false);
-  made.content = arrayOf(type, shape.items, letter === 'F', data, context);
+  const arrange = letter === 'F' ? inColumns : letter === 'K' ? permuted(axes, shape.items.length) : inRows;
+  made.content = arrayOf(type, shape.items, arrange, data, context);
   return made;
 }
 
@@ -82,14 +88,33 @@ export function setArrayState(array: PyArray, state: PyValue, context: PickleCon
   if (!(shape instanceof PyTuple)) wrongArguments('the state of a numpy array', 'a shape tuple', shape);
   if (!(type instanceof PyArrayType)) wrongArguments('the state of a numpy array', 'a dtype', type);
   const columns = fortran === true || fortran === 1;
-  array.content = arrayOf(type, shape.items, columns, data, context);
+  array.content = arrayOf(type, shape.items, columns ? inColumns : inRows, data, context);
   return array;
+}
+
+/** Shape and strides of an array, from the sides of the block of memory that it fills. */
+type Arrange = (sides: number[]) => { shape: number[]; strides: number[] };
+
+const inRows: Arrange = (sides) => ({ shape: sides, strides: packedStrides(sides) });
+const inColumns: Arrange = (sides) => ({ shape: sides, strides: fortranStrides(sides) });
+
+function permuted(axes: PyValue | undefined, rank: number): Arrange {
+  if (axes === undefined || axes === null) return inRows;
+  const order = axes instanceof PyTuple ? axes.items.map(Number) : [];
+  const sorted = [...order].sort((a, b) => a - b);
+  if (order.length !== rank || sorted.some((axis, i) => axis !== i)) {
+    wrongArguments('numpy _frombuffer()', `each of the ${rank} axes once`, axes);
+  }
+  return (sides) => {
+    const strides = packedStrides(sides);
+    return { shape: order.map((axis) => sides[axis]!), strides: order.map((axis) => strides[axis]!) };
+  };
 }
 
 function arrayOf(
   type: PyArrayType,
   shape: readonly PyValue[],
-  fortran: boolean,
+  arrange: Arrange,
   data: PyValue | undefined,
   context: PickleContext,
 ): TensorSpec | PyUnsupported {
@@ -102,8 +127,7 @@ function arrayOf(
     const expected = `${bytes} bytes for [${sides.join(', ')}] of ${element}`;
     refuse('ERR_CHECKPOINT_NUMPY_DATA', 'a numpy array', expected, `${storage.length}`);
   }
-  const strides = fortran ? fortranStrides(sides) : packedStrides(sides);
-  const spec = checkLayout('a numpy array', { dtype: element, shape: sides, strides, offset: 0 }, storage);
+  const spec = checkLayout('a numpy array', { dtype: element, ...arrange(sides), offset: 0 }, storage);
   context.budget.add(spec);
   return spec;
 }
