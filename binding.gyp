@@ -32,7 +32,7 @@
       "type": "static_library",
       "sources": ["<!@(node scripts/gyp-sources.mjs kernels)"],
       "defines": ["FREQFUSION_ISA=baseline"],
-      "cflags_cc": ["<!@(node scripts/gyp-sources.mjs flags baseline)"],
+      "cflags_cc": ["-O2", "<!@(node scripts/gyp-sources.mjs flags baseline)"],
     },
     {
       "target_name": "freqfusion",
@@ -61,7 +61,7 @@
           "type": "static_library",
           "sources": ["<!@(node scripts/gyp-sources.mjs kernels)"],
           "defines": ["FREQFUSION_ISA=avx2"],
-          "cflags_cc": ["<!@(node scripts/gyp-sources.mjs flags avx2)"],
+          "cflags_cc": ["-O3", "<!@(node scripts/gyp-sources.mjs flags avx2)"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<!@(node scripts/gyp-sources.mjs flags avx2)"]},
         },
         {
@@ -69,7 +69,7 @@
           "type": "static_library",
           "sources": ["<!@(node scripts/gyp-sources.mjs kernels)"],
           "defines": ["FREQFUSION_ISA=avx512"],
-          "cflags_cc": ["<!@(node scripts/gyp-sources.mjs flags avx512)"],
+          "cflags_cc": ["-O3", "<!@(node scripts/gyp-sources.mjs flags avx512)"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<!@(node scripts/gyp-sources.mjs flags avx512)"]},
         },
       ],

@@ -15,7 +15,7 @@ function cmakeList(layer) {
 
 /** The words of `command(name ...)` in a CMake file, without quotes. */
 function words(text, command, name) {
-  const match = new RegExp(`${command}\\(\\s*${name}\\s([^)]*)\\)`).exec(text);
+  const match = new RegExp(`${command}\\(\\s*${name}\\b([^)]*)\\)`).exec(text);
   if (match === null) throw new Error(`expected ${command}(${name} ...) in sources.cmake, found none`);
   return match[1].split(/\s+/).filter((word) => word !== '');
 }
