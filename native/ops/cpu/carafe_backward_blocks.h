@@ -6,35 +6,43 @@
 
 namespace freqfusion::cpu::FREQFUSION_ISA {
 
-constexpr int64_t kReaderBytes = 64 << 10;  // weights of a segment of grad_features: they stay in the L2 cache
-constexpr int64_t kChannelChunk = 64;
+constexpr int64_t kReaderBytes = 64 << 10;     // weights of a segment of grad_features: they stay in the L2 cache
+constexpr int64_t kUpstreamBytes = 448 << 10;  // the split gradient that they meet
+constexpr int64_t kSumBytes = 64 << 10;        // sums of a tile of grad_masks
+constexpr int64_t kDotChannels = 16;           // that each visit to those sums adds
 
 // How a row of grad_features is cut into segments of whole vectors. With the reflecting border the row begins and ends
 // k/2 columns beyond the map.
 template <typename T>
 struct SegmentPlan {
   int64_t first_column, last_column;
-  int64_t columns;  // of a segment; what is left at the end is added to the last one where it is below `least`,
-  int64_t least;    // so that a mirrored column and its image always lie in one segment
+  int64_t columns;   // of a segment; what is left at the end is added to the last one where it is below `least`,
+  int64_t least;     // so that a mirrored column and its image always lie in one segment
+  int64_t channels;  // whose split gradient is kept together
   int64_t readers, upstream, sums;  // values of scratch
 
   explicit SegmentPlan(const CarafeArgs& args) {
-    constexpr int64_t V = Vec<T>::size;
+    constexpr int64_t V = Vec<T>::size, size = sizeof(T);
     const int64_t k = args.kernel_size, sub = args.scale * args.scale, radius = k / 2;
-    const int64_t row_values = k * sub * V, budget = kReaderBytes / static_cast<int64_t>(sizeof(T));
+    const int64_t row_values = k * sub * V;
     first_column = args.reflect ? -radius : 0;
     last_column = args.width - first_column;
     least = args.reflect ? 2 * radius + 2 : 1;
-    const int64_t blocks = larger(1, smaller(4, budget / (row_values * k)));
+    const int64_t blocks = larger(1, smaller(4, kReaderBytes / (row_values * k * size)));
     columns = larger(blocks * V, round_up(least, V));
     const int64_t most_columns = round_up(columns + least, V);
-    // Reflection adds at most k readers to the k of a position of its own.
-    const int64_t most_rows = larger(1, smaller(2 * k, budget / row_values));
-    readers = larger(budget, most_columns / V * row_values);
-    upstream = kMostChannels * most_rows * sub * round_up(most_columns + k - 1, V);
-    sums = kChannelChunk * most_columns;
+    const int64_t channel_values = k * sub * round_up(most_columns + k - 1, V);
+    channels = larger(1, smaller(8, kUpstreamBytes / (channel_values * size * kMostChannels))) * kMostChannels;
+    readers = larger(kReaderBytes / size, most_columns / V * row_values);
+    upstream = channels * channel_values;
+    sums = channels * most_columns;
   }
 };
+
+// Blocks of a tile of grad_masks, by the bytes of one block's sums.
+FREQFUSION_INLINE int64_t dot_tile_blocks(int64_t block_bytes) {
+  return larger(1, smaller(8, kSumBytes / block_bytes));
+}
 
 // Weights with which the windows read the block of pixels at x of one row: readers[row][i][kx][j][lane] is the mask of
 // tap (row, kx) for sub-pixel (i, j) of source pixel x + lane - kx + k/2, 0 where that one is not in the map.

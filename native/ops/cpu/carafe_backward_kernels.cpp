@@ -2,11 +2,12 @@
 // every sum is fixed.
 //
 // grad_features: a source pixel sums, over the taps that read it, the sub-pixels of the reading window. Eight channels
-// accumulate in registers for one block of columns; the output's gradient is split into its sub-pixels once for a
-// segment of blocks, with k - 1 more columns for the taps' shifts.
+// accumulate in registers for one block of columns. The output's gradient is split into its sub-pixels once for a
+// segment of up to four blocks and kept for the k source rows that need it (kernel 5, scale 2: 64 channels, 410 kB
+// of the L2 cache), so that every row of it is read from memory once.
 //
 // grad_masks: a tap's gradient is a dot product over the group's channels. A few taps * the sub-pixels accumulate in
-// registers for one block of columns, over 64 channels whose split gradient (16 kB for scale 2) stays in the L1 cache.
+// registers for one block of columns over 16 channels; the sums of a tile of up to eight blocks wait in the cache.
 
 #include "native/ops/cpu/carafe_backward_blocks.h"
 #include "native/ops/cpu/carafe_kernels.h"
@@ -16,10 +17,11 @@ namespace {
 
 // ---- grad_features ---------------------------------------------------------------------------------------------
 
-// Adds to one block of columns of sums[channel][column] what `rows` rows of readers contribute:
-// gradient[channel][row][sub-column][column], weights[row][kx][sub-column][lane].
+// Adds to one block of columns of sums[channel][column] what `rows` tap rows contribute: row r of the gradient
+// [sub-row][sub-column][column] begins at gradient + row[r], weights are [row][sub-row][kx][sub-column][lane].
 struct GatherShape {
   int rows, kernel_size, scale;
+  const int64_t* row;
   int64_t gradient_channel, gradient_pitch, sums_channel;
 };
 
@@ -29,9 +31,10 @@ __attribute__((noinline)) void gather(const GatherShape& shape, const T* gradien
   Vec<T> acc[Channels];
 #pragma GCC unroll 8
   for (int c = 0; c < Channels; ++c) acc[c] = load_aligned(sums + c * shape.sums_channel);
-  for (int row = 0; row < shape.rows; ++row, gradient += shape.scale * shape.gradient_pitch) {
+  for (int row = 0; row < shape.rows * shape.scale; ++row) {
+    const T* sub_row = gradient + shape.row[row / shape.scale] + row % shape.scale * shape.scale * shape.gradient_pitch;
     for (int kx = 0; kx < shape.kernel_size; ++kx) {
-      const T* values = gradient + (shape.kernel_size - 1 - kx);
+      const T* values = sub_row + (shape.kernel_size - 1 - kx);
       for (int j = 0; j < shape.scale; ++j, weights += V, values += shape.gradient_pitch) {
         const Vec<T> weight = load_aligned(weights);
 #pragma GCC unroll 8
@@ -45,8 +48,8 @@ __attribute__((noinline)) void gather(const GatherShape& shape, const T* gradien
   for (int c = 0; c < Channels; ++c) store_aligned(sums + c * shape.sums_channel, acc[c]);
 }
 
-// Columns [begin, end) of one row of grad_features. With the reflecting border they reach k/2 beyond the map, where
-// sums are gathered that belong to the mirrored columns; fold() takes them there.
+// Columns [begin, end) of grad_features for some channels, row after row. With the reflecting border the columns reach
+// k/2 beyond the map, where sums are gathered that belong to the mirrored columns; fold() takes them there.
 template <typename Element, int S>
 struct Segment {
   using T = Accumulator<Element>;
@@ -54,25 +57,31 @@ struct Segment {
 
   const CarafeArgs& args;
   const CarafeTask& task;
-  const Taps& rows;
-  int64_t y, begin, end;
-  T* readers;   // [block][row of the chunk][i][kx][j][lane]
-  T* upstream;  // [channel][row of the chunk][i][j][column], column 0 is begin - k/2
+  int64_t begin, end, first_channel, last_channel;
+  T* readers;   // [block][tap row of the chunk][i][kx][j][lane]
+  T* upstream;  // [channel][source row modulo k][i][j][column], column 0 is begin - k/2
   T* sums;      // [channel][column]
 
   int64_t blocks() const { return (end - begin + V - 1) / V; }
   int64_t upstream_pitch() const { return round_up(blocks() * V + args.kernel_size - 1, V); }
+  int64_t upstream_row() const { return S * S * upstream_pitch(); }
   int64_t sums_pitch() const { return blocks() * V; }
   int64_t row_weights() const { return int64_t{args.kernel_size} * S * S * V; }
 
-  void stage_upstream(int64_t channel, int first_row, int last_row, T* to) const {
-    const int64_t pitch = upstream_pitch();
-    for (int row = first_row; row < last_row; ++row) {
+  // Splits the gradient of all channels at one source row.
+  __attribute__((noinline)) void stage_upstream(int64_t source_row) const {
+    const int64_t pitch = upstream_pitch(), slot = source_row % args.kernel_size;
+    for (int64_t channel = first_channel; channel < last_channel; ++channel) {
+      T* to = upstream + ((channel - first_channel) * args.kernel_size + slot) * upstream_row();
       for (int i = 0; i < S; ++i, to += S * pitch) {
-        const Element* from = at<Element>(args.output, task.batch, channel, S * rows.position[row] + i, 0);
+        const Element* from = at<Element>(args.output, task.batch, channel, S * source_row + i, 0);
+        // Rows of neighbouring channels are too far apart for the hardware to foresee.
+        const Element* next = channel + 1 < last_channel ? from + args.output.channel : from;
         for (int64_t column = 0; column < pitch; column += V) {
+          const int64_t x = begin - args.kernel_size / 2 + column;
+          for (int j = 0; j < S; ++j) __builtin_prefetch(next + (S * larger(x, 0) + j * V) * args.output.column);
           Vec<T> columns[S];
-          load_columns<S>(from, args.output.column, begin - args.kernel_size / 2 + column, args.width, columns);
+          load_columns<S>(from, args.output.column, x, args.width, columns);
 #pragma GCC unroll 4
           for (int j = 0; j < S; ++j) store_aligned(to + j * pitch + column, columns[j]);
         }
@@ -81,18 +90,12 @@ struct Segment {
   }
 
   template <int Channels>
-  int64_t add_channels(int64_t channel, int64_t last, int first_row, int last_row, T*& to) const {
-    const GatherShape shape{
-        (last_row - first_row) * S, args.kernel_size, S, (last_row - first_row) * S * S * upstream_pitch(),
-        upstream_pitch(),           sums_pitch()};
-    for (; channel + Channels <= last; channel += Channels, to += Channels * sums_pitch()) {
-#pragma GCC unroll 8
-      for (int c = 0; c < Channels; ++c) {
-        stage_upstream(channel + c, first_row, last_row, upstream + c * shape.gradient_channel);
-      }
+  __attribute__((noinline)) int64_t add_channels(int64_t channel, const GatherShape& shape) const {
+    for (; channel + Channels <= last_channel; channel += Channels) {
       for (int64_t block = 0; block < blocks(); ++block) {
-        gather<T, Channels>(shape, upstream + block * V, readers + block * (last_row - first_row) * row_weights(),
-                            to + block * V);
+        gather<T, Channels>(shape, upstream + (channel - first_channel) * shape.gradient_channel + block * V,
+                            readers + block * shape.rows * row_weights(),
+                            sums + (channel - first_channel) * shape.sums_channel + block * V);
       }
     }
     return channel;
@@ -105,22 +108,27 @@ struct Segment {
     for (int64_t x = last + 1; x < end; ++x) row[2 * last - x - begin] += row[x - begin];
   }
 
-  void store_row(int64_t channel, T* row) const {
+  __attribute__((noinline)) void store_row(int64_t channel, int64_t y, T* row) const {
     fold(row);
-    const int64_t first = larger(begin, 0), stop = smaller(end, args.width);
+    const int64_t stop = smaller(end, args.width);
     Element* to = at<Element>(args.grad_features, task.batch, channel, y, 0);
-    int64_t x = first;
+    int64_t x = larger(begin, 0);
     if (args.grad_features.column == 1) {
       for (; x + V <= stop; x += V) store(to + x, load(row + x - begin));
     }
     for (; x < stop; ++x) to[x * args.grad_features.column] = narrow<Element>(row[x - begin]);
   }
 
-  // Kernel rows are taken in chunks whose weights fit their share of the cache; one chunk does for all but the
-  // largest kernels.
-  void run(int64_t first_channel, int64_t last_channel) const {
+  // Tap rows are taken in chunks whose weights fit their share of the cache; one chunk does for all but the largest
+  // kernels.
+  __attribute__((noinline)) void gather_row(int64_t y) const {
+    const Taps rows = reading_taps(y, args.height, args.kernel_size, args.reflect);
     const int64_t pitch = sums_pitch(), row_bytes = blocks() * row_weights() * static_cast<int64_t>(sizeof(T));
     const int chunk = static_cast<int>(larger(1, kReaderBytes / row_bytes));
+    int64_t row_offsets[Taps::capacity];
+    for (int row = 0; row < rows.count; ++row) {
+      row_offsets[row] = rows.position[row] % args.kernel_size * upstream_row();
+    }
     __builtin_memset(sums, 0, static_cast<size_t>((last_channel - first_channel) * pitch) * sizeof(T));
     for (int row = 0; row < rows.count; row += chunk) {
       const int row_end = static_cast<int>(smaller(row + chunk, rows.count));
@@ -128,13 +136,24 @@ struct Segment {
         stage_readers<Element, S>(args, task, begin + block * V, rows, row, row_end,
                                   readers + block * (row_end - row) * row_weights());
       }
-      T* to = sums;
-      int64_t channel = add_channels<8>(first_channel, last_channel, row, row_end, to);
-      channel = add_channels<4>(channel, last_channel, row, row_end, to);
-      add_channels<1>(channel, last_channel, row, row_end, to);
+      const GatherShape shape{
+          row_end - row, args.kernel_size, S, row_offsets + row, args.kernel_size * upstream_row(), upstream_pitch(),
+          pitch};
+      int64_t channel = add_channels<8>(first_channel, shape);
+      channel = add_channels<4>(channel, shape);
+      add_channels<1>(channel, shape);
     }
     for (int64_t channel = first_channel; channel < last_channel; ++channel) {
-      store_row(channel, sums + (channel - first_channel) * pitch);
+      store_row(channel, y, sums + (channel - first_channel) * pitch);
+    }
+  }
+
+  void run() const {
+    const int64_t radius = args.kernel_size / 2;
+    int64_t staged = larger(0, task.row_begin - radius);  // source rows from here on are not split yet
+    for (int64_t y = task.row_begin; y < task.row_end; ++y) {
+      for (; staged < smaller(y + radius + 1, args.height); ++staged) stage_upstream(staged);
+      gather_row(y);
     }
   }
 };
@@ -146,18 +165,15 @@ void grad_features(const CarafeArgs& args, const CarafeTask& task, void* scratch
   T* readers = static_cast<T*>(scratch);
   T* upstream = readers + plan.readers;
   T* sums = upstream + plan.upstream;
-  for (int64_t y = task.row_begin; y < task.row_end; ++y) {
-    const Taps rows = reading_taps(y, args.height, args.kernel_size, args.reflect);
-    for (int64_t begin = plan.first_column; begin < plan.last_column;) {
-      // What is left is never so narrow that a mirrored column would lie in another segment.
-      int64_t end = begin + plan.columns;
-      if (plan.last_column - end < plan.least) end = plan.last_column;
-      const Segment<Element, S> segment{args, task, rows, y, begin, end, readers, upstream, sums};
-      for (int64_t channel = task.channel_begin; channel < task.channel_end; channel += kChannelChunk) {
-        segment.run(channel, smaller(channel + kChannelChunk, task.channel_end));
-      }
-      begin = end;
+  for (int64_t begin = plan.first_column; begin < plan.last_column;) {
+    // What is left is never so narrow that a mirrored column would lie in another segment.
+    int64_t end = begin + plan.columns;
+    if (plan.last_column - end < plan.least) end = plan.last_column;
+    for (int64_t channel = task.channel_begin; channel < task.channel_end; channel += plan.channels) {
+      const int64_t last = smaller(channel + plan.channels, task.channel_end);
+      Segment<Element, S>{args, task, begin, end, channel, last, readers, upstream, sums}.run();
     }
+    begin = end;
   }
 }
 
@@ -222,7 +238,7 @@ struct MaskBlock {
   T* window;    // [channel][row][column], where the features cannot be read in place
   T* sums;      // [tap][sub-pixel][lane]
 
-  void stage_upstream(int64_t channel, int64_t last) const {
+  __attribute__((noinline)) void stage_upstream(int64_t channel, int64_t last) const {
     T* to = upstream;
     for (; channel < last; ++channel) {
       for (int i = 0; i < SubPixels<S>::rows; ++i, to += S * V) {
@@ -236,11 +252,25 @@ struct MaskBlock {
     }
   }
 
+  // What the next block will need, far enough ahead to arrive in time.
+  void prefetch(int64_t channel, int64_t last) const {
+    const int64_t next = smaller(x + V, args.width - 1);
+    for (; channel < last; ++channel) {
+      for (int i = 0; i < SubPixels<S>::rows; ++i) {
+        const int64_t output_row = S * y + pass * SubPixels<S>::rows + i;
+        const Element* gradient = at<Element>(args.output, task.batch, channel, output_row, S * next);
+        for (int j = 0; j < S; ++j) __builtin_prefetch(gradient + j * V * args.output.column);
+      }
+      const Element* feature = at<Element>(args.features, task.batch, channel, 0, next);
+      for (int row = 0; row < rows.count; ++row) __builtin_prefetch(feature + rows.position[row] * args.features.row);
+    }
+  }
+
   bool in_place() const {
     return sizeof(Element) == sizeof(T) && args.features.column == 1 && is_interior<T>(x, args.width, args.kernel_size);
   }
 
-  void add_channels(int64_t channel, int64_t last) const {
+  __attribute__((noinline)) void add_channels(int64_t channel, int64_t last) const {
     const int k = args.kernel_size;
     const int64_t pitch = round_up(V + k - 1, V);
     Features<T> features{window, rows.count * pitch};
@@ -253,6 +283,7 @@ struct MaskBlock {
       }
     }
     stage_upstream(channel, last);
+    prefetch(channel, last);
 
     int64_t tap[31 * 31];
     T* tap_sums[31 * 31];
@@ -276,15 +307,10 @@ struct MaskBlock {
     for (; t < count; ++t) dot_products<T, Sub, 1>(features, tap + t, upstream, channels, tap_sums + t);
   }
 
-  void run() const {
+  void finish() const {
     const int k = args.kernel_size;
-    __builtin_memset(sums, 0, static_cast<size_t>(k) * k * Sub * V * sizeof(T));
-    for (int64_t channel = task.channel_begin; channel < task.channel_end; channel += kChannelChunk) {
-      add_channels(channel, smaller(channel + kChannelChunk, task.channel_end));
-    }
     if (!args.reflect && !is_interior<T>(x, args.width, k)) {
       for (int tap = 0; tap < k * k; ++tap) {
-#pragma GCC unroll 4
         for (int u = 0; u < Sub; ++u) clear_outside_lanes(sums + (tap * Sub + u) * V, x, tap % k, k, args.width);
       }
     }
@@ -298,14 +324,26 @@ void grad_masks(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
   constexpr int V = Vec<T>::size;
   constexpr int Sub = SubPixels<S>::count;
   const int k = args.kernel_size;
+  const int64_t block_sums = int64_t{k} * k * Sub * V;
+  const int64_t tile = dot_tile_blocks(block_sums * static_cast<int64_t>(sizeof(T))) * V;
   T* upstream = static_cast<T*>(scratch);
-  T* sums = upstream + kChannelChunk * Sub * V;
-  T* window = sums + int64_t{k} * k * Sub * V;
-  for (int64_t y = task.row_begin; y < task.row_end; ++y) {
-    const Taps rows = window_taps(y, args.height, k, args.reflect);
-    for (int64_t x = 0; x < args.width; x += V) {
+  T* sums = upstream + kDotChannels * Sub * V;
+  T* window = sums + tile / V * block_sums;
+  for (int64_t begin = 0; begin < args.width; begin += tile) {
+    const int64_t end = smaller(begin + tile, args.width), blocks = (end - begin + V - 1) / V;
+    for (int64_t y = task.row_begin; y < task.row_end; ++y) {
+      const Taps rows = window_taps(y, args.height, k, args.reflect);
       for (int pass = 0; pass < SubPixels<S>::passes; ++pass) {
-        MaskBlock<Element, S>{args, task, rows, y, x, pass, upstream, window, sums}.run();
+        const auto block = [&](int64_t b) {
+          return MaskBlock<Element, S>{
+              args, task, rows, y, begin + b * V, pass, upstream, window, sums + b * block_sums};
+        };
+        __builtin_memset(sums, 0, static_cast<size_t>(blocks * block_sums) * sizeof(T));
+        for (int64_t channel = task.channel_begin; channel < task.channel_end; channel += kDotChannels) {
+          const int64_t last = smaller(channel + kDotChannels, task.channel_end);
+          for (int64_t b = 0; b < blocks; ++b) block(b).add_channels(channel, last);
+        }
+        for (int64_t b = 0; b < blocks; ++b) block(b).finish();
       }
     }
   }

@@ -104,7 +104,7 @@ struct TileRow {
             args.width - left};
   }
 
-  Source<T> window_source(int64_t channel, int channels, int64_t x) const {
+  __attribute__((noinline)) Source<T> window_source(int64_t channel, int channels, int64_t x) const {
     for (int c = 0; c < channels; ++c) {
       stage_window(args, at<Element>(args.features, task.batch, channel + c, 0, 0), x, rows, pitch(),
                    window + c * rows.count * pitch());
@@ -114,7 +114,7 @@ struct TileRow {
 
   // The next channels' part of this block is on its way from memory while this one is computed: rows of neighbouring
   // channels are too far apart for the hardware to foresee.
-  void prefetch(int64_t channel, int channels, int64_t x) const {
+  __attribute__((noinline)) void prefetch(int64_t channel, int channels, int64_t x) const {
     if (!in_place(true)) return;
     const int64_t last = smaller(channel + channels, task.channel_end);
     for (; channel < last; ++channel) {
@@ -123,7 +123,7 @@ struct TileRow {
     }
   }
 
-  void store_block(int64_t channel, int channels, int64_t x, const T* results) const {
+  __attribute__((noinline)) void store_block(int64_t channel, int channels, int64_t x, const T* results) const {
     const int lanes = static_cast<int>(smaller(V, args.width - x));
     for (int c = 0; c < channels; ++c) {
       for (int i = 0; i < SubPixels<S>::rows; ++i, results += S * V) {
@@ -208,7 +208,8 @@ int64_t scratch_bytes(const CarafeArgs& args) {
   const int64_t window = k * round_up(V + k - 1, V);
   const SegmentPlan<T> plan(args);
   const int64_t forward = tile_blocks<Element, S>(args) * block + kMostChannels * window;
-  const int64_t grad_masks = kChannelChunk * Sub * V + block + kChannelChunk * window;
+  const int64_t dot_blocks = dot_tile_blocks(block * static_cast<int64_t>(sizeof(T)));
+  const int64_t grad_masks = kDotChannels * Sub * V + dot_blocks * block + kDotChannels * window;
   const int64_t grad_features = plan.readers + plan.upstream + plan.sums;
   const int64_t grad_features_nhwc = larger(plan.readers, 4 * k * k * S * S);
   return larger(larger(forward, grad_masks), larger(grad_features, grad_features_nhwc)) *
