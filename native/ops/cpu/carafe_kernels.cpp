@@ -15,10 +15,9 @@ namespace {
 
 // Channels that accumulate together: channels * sub-pixels fill the registers but for the operands.
 template <int Sub>
-constexpr int kChannels = kVectorBytes == 64 ? (Sub == 1 ? 8 : 4)
-                                             : (Sub == 1   ? 8
-                                                : Sub == 3 ? 4
-                                                           : 2);
+constexpr int kChannels = Sub == 1                         ? 8
+                          : kVectorBytes == 64 || Sub == 3 ? 4
+                                                           : 3;
 
 constexpr bool kHasMaskedLoads = kVectorBytes > 16;
 
@@ -115,7 +114,8 @@ struct TileRow {
   // The next channels' part of this block is on its way from memory while this one is computed: rows of neighbouring
   // channels are too far apart for the hardware to foresee.
   __attribute__((noinline)) void prefetch(int64_t channel, int channels, int64_t x) const {
-    if (!in_place(true)) return;
+    // Once a cache line.
+    if (!in_place(true) || x / V % (64 / kVectorBytes) != 0) return;
     const int64_t last = smaller(channel + channels, task.channel_end);
     for (; channel < last; ++channel) {
       const T* column = at<T>(args.features, task.batch, channel, 0, x);
@@ -161,8 +161,8 @@ struct TileRow {
   void run_all() {
     find_rows();
     int64_t channel = task.channel_begin;
-    if constexpr (kChannels<Sub> > 4) channel = run<8>(channel);
-    if constexpr (kChannels<Sub> > 2) channel = run<4>(channel);
+    channel = run<kChannels<Sub>>(channel);
+    if constexpr (kChannels<Sub> > 4) channel = run<4>(channel);
     channel = run<2>(channel);
     run<1>(channel);
   }
