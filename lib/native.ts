@@ -126,6 +126,8 @@ export interface Binding {
     job: number,
   ): Promise<Record<string, TensorHandle>>;
   cancelJob(job: number): boolean;
+  /** Drops what is queued, waits for what runs, and refuses later jobs. */
+  shutdown(): void;
 
   moduleCreate(kind: string, options: OptionRecord): ModuleHandle;
   moduleDispose(module: ModuleHandle): void;
@@ -190,6 +192,8 @@ export function native(): Binding {
     binding = Object.fromEntries(
       Object.entries(raw).map(([name, call]) => [name, guard(call)]),
     ) as unknown as Binding;
+    // process.exit() runs no clean-up hook of an addon, but libtorch's static destructors.
+    process.once('exit', () => binding?.shutdown());
   }
   return binding;
 }

@@ -43,7 +43,7 @@ export interface FeatureSimilarityOptions {
 }
 
 /**
- * Figures of one class. As in the reference, a figure is null unless more than one image has an entry for it: border
+ * Figures of one class. A figure is null unless more than one image has an entry for it: border
  * pixels for the intra figures and the right rate, a pair of centres for the inter figures.
  */
 export interface ClassSimilarity {

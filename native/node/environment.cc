@@ -25,6 +25,7 @@ Environment::~Environment() { shutdown(); }
 Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
 Queue& Environment::queue(c10::Device device) {
+  if (ended_) throw Error("ERR_ABORTED", "the environment is ending: no job starts any more");
   // CPU tensors carry index -1 or 0: one queue for both.
   const int index = device.is_cpu() ? 0 : std::max<int>(device.index(), 0);
   auto& slot = queues_[{static_cast<int>(device.type()), index}];
@@ -47,6 +48,9 @@ void Environment::drain(napi_env env) {
   for (napi_ref reference : ledger_->take_released()) napi_delete_reference(env, reference);
 }
 
-void Environment::shutdown() { queues_.clear(); }
+void Environment::shutdown() {
+  ended_ = true;
+  queues_.clear();
+}
 
 }  // namespace freqfusion::node

@@ -52,7 +52,9 @@ class Environment {
 
   // Deletes references on borrowed buffers whose tensors are gone. JavaScript thread only.
   void drain(napi_env env);
-  // Cancels what is queued and waits for what runs. Called by the environment's clean-up hook.
+  // Drops what is queued and waits for what runs; later jobs are refused. Called by the environment's clean-up hook,
+  // and from JavaScript on process.exit(), which runs no such hook: libtorch's static objects must not be destroyed
+  // beneath a running job.
   void shutdown();
 
  private:
@@ -60,6 +62,7 @@ class Environment {
   std::shared_ptr<std::atomic<int>> threads_ = std::make_shared<std::atomic<int>>(0);
   std::unique_ptr<JobDelivery> delivery_;
   std::map<std::pair<int, int>, std::unique_ptr<Queue>> queues_;
+  bool ended_ = false;
 };
 
 }  // namespace freqfusion::node

@@ -39,9 +39,15 @@ Napi::Value cancel(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), Environment::of(info.Env()).cancel(id, info.Env()));
 }
 
+Napi::Value shutdown(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).shutdown();
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void export_jobs(Napi::Env env, Napi::Object exports) {
+  exports.Set("shutdown", Napi::Function::New(env, boundary<shutdown>, "shutdown"));
   exports.Set("cancelJob", Napi::Function::New(env, boundary<cancel>, "cancelJob"));
 }
 

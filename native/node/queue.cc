@@ -30,7 +30,11 @@ void JobDelivery::finished(std::unique_ptr<Job> job) {
 void JobDelivery::on_finished(napi_env env, napi_value, void* context, void* data) {
   std::unique_ptr<Job> job(static_cast<Job*>(data));
   if (env == nullptr) return;
-  static_cast<JobDelivery*>(context)->settle(Napi::Env(env), std::move(job));
+  try {
+    static_cast<JobDelivery*>(context)->settle(Napi::Env(env), std::move(job));
+  } catch (...) {
+    // A worker that is being terminated runs no JavaScript any more: even a rejection throws. Nobody waits for it.
+  }
 }
 
 void JobDelivery::settle(Napi::Env env, std::unique_ptr<Job> job) {

@@ -185,8 +185,9 @@ Napi::Value data(const Napi::CallbackInfo& info) {
   job->execute = [tensor, copy] { *copy = packed_copy(tensor); };
   job->result = [copy](Napi::Env env) { return to_array_buffer(env, std::move(*copy)); };
   const Napi::Promise promise = job->deferred.Promise();
+  Queue& queue = environment.queue(tensor.device());
   environment.delivery().expect(info.Env());
-  environment.queue(tensor.device()).push(std::move(job));
+  queue.push(std::move(job));
   return promise;
 }
 

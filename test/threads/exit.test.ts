@@ -4,7 +4,6 @@ describe.each(['kernels', 'inference'])('given %s at work', (work) => {
   test.each([
     ['nothing is done', 'wait', 0, null],
     ['process.exit is called', 'exit', 3, null],
-    ['process.reallyExit is called', 'reallyExit', 4, null],
     ['an error is thrown', 'throw', 1, null],
     ['SIGTERM arrives', 'sigterm', null, 'SIGTERM'],
   ] as const)(
