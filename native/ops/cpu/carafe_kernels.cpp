@@ -15,9 +15,9 @@ namespace {
 
 // Channels that accumulate together: channels * sub-pixels fill the registers but for the operands.
 template <int Sub>
-constexpr int kChannels = Sub == 1                         ? 8
-                          : kVectorBytes == 64 || Sub == 3 ? 4
-                                                           : 3;
+constexpr int kChannels = Sub == 1                           ? 8
+                          : (kVectorBytes == 64 || Sub == 3) ? 4
+                                                             : 3;
 
 constexpr bool kHasMaskedLoads = kVectorBytes > 16;
 
