@@ -1,5 +1,6 @@
+import type { NativeInfo, NativeMemory } from './binding';
 import { invalidArgument } from './errors';
-import { type NativeInfo, type NativeMemory, native } from './native';
+import { native } from './native';
 
 /** Where a tensor lives: 'cpu', 'cuda' (the first GPU) or 'cuda:N'. */
 export type Device = 'cpu' | 'cuda' | `cuda:${number}`;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Binding } from './binding';
 import { LoadError } from './errors';
-import type { Binding } from './native';
 
 /** The package's own folder: dist/ and lib/ both lie one level below it. */
 const ROOT = join(__dirname, '..');

@@ -1,7 +1,8 @@
+import type { TensorHandle } from './binding';
 import { checkDevice, type Device } from './device';
 import { checkDType, type DataOf, DTYPE_BYTES, type DType, viewAs } from './dtype';
 import { FreqFusionError, invalidArgument } from './errors';
-import { native, type TensorHandle } from './native';
+import { native } from './native';
 import { adopt } from './scope';
 import { checkShape, type DTypeOfSource, type TensorSource, toBytes } from './tensor-source';
 

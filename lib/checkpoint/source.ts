@@ -1,8 +1,9 @@
 import { constants } from 'node:buffer';
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import type { MappedFileHandle } from '../binding';
 import type { DType } from '../dtype';
 import { CheckpointError } from '../errors';
-import { type MappedFileHandle, native } from '../native';
+import { native } from '../native';
 import { Tensor } from '../tensor';
 import { refuse } from './codes';
 

@@ -1,7 +1,7 @@
+import type { OptionRecord } from '../binding';
 import { checkTensor } from '../check';
 import type { JobOptions } from '../jobs';
 import type { PreprocessOptions } from '../modules/segmentation-options';
-import type { OptionRecord } from '../native';
 import { runOperator } from '../ops/run';
 import type { Tensor } from '../tensor';
 

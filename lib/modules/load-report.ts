@@ -1,7 +1,7 @@
+import type { StateInfo } from '../binding';
 import type { StateDictEntry } from '../checkpoint/state-dict';
 import type { DType } from '../dtype';
 import { StateDictError } from '../errors';
-import type { StateInfo } from '../native';
 import { nearestName } from './nearest-name';
 
 /** A key whose value cannot be copied into the module. */

@@ -1,9 +1,10 @@
+import type { ModuleHandle, OptionRecord, StateInfo } from '../binding';
 import { StateDict, type StateDictEntry } from '../checkpoint/state-dict';
 import { checkDevice, checkSeed, type Device } from '../device';
 import { checkDType, type DType } from '../dtype';
 import { FreqFusionError, invalidArgument } from '../errors';
 import { type JobOptions, runJob } from '../jobs';
-import { type ModuleHandle, native, type OptionRecord, type StateInfo } from '../native';
+import { native } from '../native';
 import { adopt } from '../scope';
 import { Tensor } from '../tensor';
 import { isExact, type LoadReport, matchState, stateKeysError } from './load-report';

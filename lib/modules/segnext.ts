@@ -1,8 +1,8 @@
+import type { OptionRecord } from '../binding';
 import { checkTensor, FLOATING } from '../check';
 import type { DType } from '../dtype';
 import { invalidArgument } from '../errors';
 import type { JobOptions } from '../jobs';
-import type { OptionRecord } from '../native';
 import type { Tensor } from '../tensor';
 import { checkBases } from './hamburger';
 import type { LightHamHeadOptions } from './light-ham-head';

@@ -1,5 +1,6 @@
+import type { OptionRecord } from '../binding';
 import { type JobOptions, runJob } from '../jobs';
-import { native, type OptionRecord } from '../native';
+import { native } from '../native';
 import { Tensor } from '../tensor';
 
 /** Runs a native operator on tensors that its wrapper has checked, and wraps what it returns. */

@@ -1,4 +1,4 @@
-// The addon's export list; lib/native.ts types it.
+// The addon's export list; lib/binding.ts types it.
 #include <napi.h>
 
 #include "native/node/allocator.h"
