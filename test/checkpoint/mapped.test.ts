@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint';
 import { memoryStats } from '../../lib/device';
 import type { Tensor } from '../../lib/tensor';
+import { collectGarbage } from '../collect-garbage';
 import {
   archive,
   call,
@@ -28,6 +29,8 @@ import {
   text,
   tuple,
 } from './pickle-writer';
+
+beforeAll(collectGarbage);
 
 const GOLDENS = join(__dirname, '..', 'goldens', 'checkpoint');
 const GIGABYTE = 2 ** 30;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memoryStats } from '../../lib';
 import { type CaseResult, verifyCase } from '../../lib/golden/verify';
+import { collectGarbage } from '../collect-garbage';
 
 /** The repository's golden cases. */
 export const GOLDENS = join(__dirname, '..', 'goldens');
@@ -26,6 +27,8 @@ export function faults(result: CaseResult): string[] {
 /** Runs every case of a family, one test a case, and sees that nothing stays behind. */
 export function describeFamily(family: string, spoiled: readonly string[]): void {
   describe(`golden family ${family}`, () => {
+    beforeAll(collectGarbage);
+
     it.each(caseNames(family))('%s', async (name) => {
       const before = memoryStats().liveTensors;
       const result = await verifyCase(join(GOLDENS, family, name));

@@ -15,6 +15,9 @@ import {
   type Tensor,
   tensor,
 } from '../../lib';
+import { collectGarbage } from '../collect-garbage';
+
+beforeAll(collectGarbage);
 
 /** Deterministic values in [-1, 1). */
 function values(count: number, seed: number): Float64Array {

@@ -5,7 +5,10 @@ import { preprocess } from '../../lib/image/preprocess';
 import { LightHamHead, type LightHamHeadOptions } from '../../lib/modules/light-ham-head';
 import { SegNeXt, type SegNeXtOptions, type SegNeXtSegmentOptions } from '../../lib/modules/segnext';
 import { SEGNEXT_VARIANTS, type SegNeXtVariant } from '../../lib/modules/segnext-variants';
+import { collectGarbage } from '../collect-garbage';
 import { distance, errorOf, map } from './synthetic';
+
+beforeAll(collectGarbage);
 
 const HEAD = {
   inChannels: [8, 16, 24],

@@ -1,4 +1,7 @@
 import { cat, FreqFusionError, full, memoryStats, scope, Tensor, tensor, zeros } from '../../lib';
+import { collectGarbage } from '../collect-garbage';
+
+beforeAll(collectGarbage);
 
 function codeOf(run: () => unknown): string {
   try {

@@ -1,0 +1,18 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { memoryStats } from '../lib';
+
+/**
+ * Collects the tensors that earlier test files of this process left to garbage collection, so that a count of live
+ * tensors speaks of the test at hand alone.
+ */
+export async function collectGarbage(): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  for (let live = -1; live !== memoryStats().liveTensors; ) {
+    live = memoryStats().liveTensors;
+    collect();
+    // Finalizers of an addon run from the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
