@@ -3,8 +3,9 @@ import { runInNewContext } from 'node:vm';
 import { memoryStats } from '../lib';
 
 /**
- * Collects the tensors that earlier test files of this process left to garbage collection, so that a count of live
- * tensors speaks of the test at hand alone.
+ * Collects what earlier test files of this process left to garbage collection, so that a count of live tensors speaks
+ * of the test at hand. Some of it may go later still: such counts may fall beneath their start, never above it. Exact
+ * counts stand in test/threads, in processes of their own.
  */
 export async function collectGarbage(): Promise<void> {
   setFlagsFromString('--expose-gc');

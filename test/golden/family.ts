@@ -34,7 +34,7 @@ export function describeFamily(family: string, spoiled: readonly string[]): void
       const result = await verifyCase(join(GOLDENS, family, name));
       expect(faults(result)).toEqual([]);
       expect(result).toMatchObject({ status: 'passed', family, name });
-      expect(memoryStats().liveTensors).toBe(before);
+      expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
     });
 
     describe.each(spoiled)('fails when one stored number of %s is changed', (name) => {

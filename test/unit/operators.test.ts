@@ -257,7 +257,7 @@ describe('cancelling', () => {
       expect(await codeOf(carafe(x, masks, { signal: AbortSignal.abort() }))).toBe('ERR_ABORTED');
       expect(await codeOf(carafe(x, masks, { signal: {} as never }))).toBe('ERR_TYPE');
     });
-    expect(memoryStats().liveTensors).toBe(before);
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
     expect(memoryStats().pendingJobs).toBe(0);
   });
 });

@@ -248,7 +248,7 @@ describe('segment', () => {
     await scope(async () => {
       await segment(model, photo(40, 40), { outputs: { probabilities: true, scores: true, logits: true } });
     });
-    expect(memoryStats().liveTensors).toBe(before);
+    expect(memoryStats().liveTensors).toBeLessThanOrEqual(before);
   });
 });
 
