@@ -1,9 +1,11 @@
 // CARAFE forward on channels-first maps.
 //
 // A tile is a run of source columns of one source row. Its weights are read from the masks once, split into one
-// vector for each sub-pixel and kept in the L1 cache (25 taps * 4 sub-pixels * 16 columns = 6.4 kB a block for kernel
-// 5, scale 2), then used by all channels. For each block, 4 channels * 4 sub-pixels accumulate in 16 registers: a tap
-// costs 4 feature loads and 4 weight loads for 16 multiply-adds, so the multipliers are the limit, not the loads.
+// vector for each sub-pixel and kept in the L2 cache (25 taps * 4 sub-pixels * 16 columns = 6.4 kB a block for kernel
+// 5, scale 2, of which the tile has up to 20), then used by all channels. For each block, 4 channels * 4 sub-pixels
+// accumulate in 16 registers: a tap costs 4 feature loads and 4 weight loads for 16 multiply-adds, so the multipliers
+// are the limit, not the loads. Wide tiles matter: a channel's rows are then read and written in runs that the memory
+// serves well. The zero border costs masked loads, the reflecting one and 16-bit storage a copied window.
 
 #include "native/ops/cpu/carafe_kernels.h"
 
