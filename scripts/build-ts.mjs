@@ -6,7 +6,7 @@ import { filesKey, readJson } from './build-key.mjs';
 import { runAttached } from './libtorch/process.mjs';
 
 const INPUTS = ['lib', 'tsconfig.json', 'package.json', 'scripts/build-ts.mjs'];
-const STAMP = 'build-stamp.json';
+const STAMP = join('build', 'dist-stamp.json');
 
 /** The ESM face of the package: one instance of everything, whichever way it was imported. */
 function writeEsmWrapper(folder) {
@@ -28,7 +28,8 @@ function writeEsmWrapper(folder) {
 export async function buildTypeScript(root) {
   const dist = join(root, 'dist');
   const key = filesKey(root, INPUTS);
-  if (readJson(join(dist, STAMP))?.key === key) return false;
+  const stamp = join(root, STAMP);
+  if (existsSync(join(dist, 'index.mjs')) && readJson(stamp)?.key === key) return false;
   const partial = join(root, `dist.partial-${process.pid}`);
   try {
     const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
@@ -38,9 +39,10 @@ export async function buildTypeScript(root) {
     writeEsmWrapper(partial);
     const cli = join(partial, 'cli', 'main.js');
     if (existsSync(cli)) chmodSync(cli, 0o755);
-    writeFileSync(join(partial, STAMP), `${JSON.stringify({ key })}\n`);
+    rmSync(stamp, { force: true });
     rmSync(dist, { recursive: true, force: true });
     renameSync(partial, dist);
+    writeFileSync(stamp, `${JSON.stringify({ key })}\n`);
   } finally {
     rmSync(partial, { recursive: true, force: true });
   }

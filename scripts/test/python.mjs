@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson } from '../build-key.mjs';
 import { RECORD } from '../build-native.mjs';
@@ -23,7 +23,7 @@ async function findPython(torch) {
 export async function runPython(root) {
   const folder = join(root, 'test', 'python');
   const files = readdirSync(folder, { recursive: true })
-    .filter((name) => name.endsWith('.py') && readFileSync(join(folder, name), 'utf8').includes('__main__'))
+    .filter((name) => /(^|\/)test_\w+\.py$/.test(name))
     .sort();
   const { torch } = readJson(join(root, 'build', RECORD)) ?? {};
   const { command, reason } = await findPython(torch);

@@ -63,7 +63,7 @@ describe('the packed files', () => {
 
   test('hold no build, no test, no cache and nothing of the workplace', () => {
     const unwanted =
-      /^(build|build-gyp|node_modules|test|bench|demo|\.ci|\.git|\.cache|coverage)\/|__pycache__|\.pyc$|\.node$|\.so$|build-stamp/;
+      /^(build|build-gyp|node_modules|test|bench|demo|\.ci|\.git|\.cache|coverage)\/|__pycache__|\.pyc$|\.node$|\.so$|stamp\.json$/;
     expect(packed.files.map(({ path }) => path).filter((path) => unwanted.test(path))).toEqual([]);
   });
 

@@ -19,7 +19,7 @@ CALLS = {
     "carafe": lambda ops, t: ops.carafe(t(1, 2, 3, 4), t(1, 9, 6, 8), 3),
     "kernel_normalizer": lambda ops, t: ops.kernel_normalizer(t(1, 9, 3, 4), 3),
     "local_similarity": lambda ops, t: ops.local_similarity(t(1, 2, 5, 6)),
-    "offset_sampler": lambda ops, t: ops.offset_sampler(t(1, 8, 3, 4), t(1, 8, 3, 4)),
+    "offset_sampler": lambda ops, t: ops.offset_sampler(t(1, 8, 6, 8), t(1, 32, 3, 4)),
 }
 
 
@@ -49,7 +49,7 @@ def main(library):
     for name in OPERATORS:
         for which in (name, f"{name}_backward"):
             tally.check(hasattr(torch.ops.freqfusion, which), f"{which} is registered")
-            for key in ("CPU", "Meta", "AutogradCPU"):
+            for key in ("CPU", "Meta", "Autograd"):
                 tally.check(has_kernel(which, key), f"{which} has a kernel for {key}")
     tally.group("registrations")
 

@@ -29,7 +29,7 @@ scope(() => tensor(new Float32Array(1), [1]));
 
 // @ts-expect-error a border that does not exist
 await carafe(features, masks, { border: 'replicate' });
-// @ts-expect-error two dtypes in one operator
-await carafe(features, integers);
+// @ts-expect-error the elements of another dtype
+export const wrong: BigInt64Array = await features.data();
 // @ts-expect-error an option with a typo
 await carafe(features, masks, { kernelsize: 3 });
