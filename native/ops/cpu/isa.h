@@ -29,12 +29,11 @@ FREQFUSION_API const char* isa_name(Isa isa);
   namespace avx512 {                                        \
   result name parameters;                                   \
   }
-#define FREQFUSION_DISPATCH(name)                                         \
-  (::freqfusion::cpu::chosen_isa() == ::freqfusion::cpu::Isa::avx512      \
-       ? &::freqfusion::cpu::avx512::name                                 \
-       : (::freqfusion::cpu::chosen_isa() == ::freqfusion::cpu::Isa::avx2 \
-              ? &::freqfusion::cpu::avx2::name                            \
-              : &::freqfusion::cpu::baseline::name))
+#define FREQFUSION_DISPATCH(name)                                                                          \
+  (::freqfusion::cpu::chosen_isa() == ::freqfusion::cpu::Isa::avx512                                       \
+       ? &::freqfusion::cpu::avx512::name                                                                  \
+       : (::freqfusion::cpu::chosen_isa() == ::freqfusion::cpu::Isa::avx2 ? &::freqfusion::cpu::avx2::name \
+                                                                          : &::freqfusion::cpu::baseline::name))
 #else
 #define FREQFUSION_DECLARE_KERNEL(result, name, parameters) \
   namespace baseline {                                      \
