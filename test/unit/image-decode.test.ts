@@ -216,8 +216,11 @@ describe('sources', () => {
     path: () => file,
     'file URL': () => pathToFileURL(file),
     Buffer: () => png,
-    'Uint8Array view': () =>
-      new Uint8Array(Buffer.concat([Buffer.alloc(5), png]).buffer, 5).subarray(0, png.length),
+    'Uint8Array view': () => {
+      const padded = new Uint8Array(png.length + 5);
+      padded.set(png, 5);
+      return padded.subarray(5);
+    },
     ArrayBuffer: () => new Uint8Array(png).buffer,
     DataView: () => new DataView(new Uint8Array(png).buffer),
     Blob: () => new Blob([new Uint8Array(png)]),
