@@ -5,11 +5,13 @@ add_library(freqfusion_ops SHARED
   ${ops}/border.cpp
   ${ops}/carafe.cpp
   ${ops}/kernel_normalizer.cpp
+  ${ops}/kernel_predictor.cpp
   ${ops}/local_similarity.cpp
   ${ops}/offset_sampler.cpp
   ${ops}/row_conv.cpp
   ${ops}/cpu/carafe.cpp
   ${ops}/cpu/kernel_normalizer.cpp
+  ${ops}/cpu/kernel_predictor.cpp
   ${ops}/cpu/local_similarity.cpp
   ${ops}/cpu/offset_sampler.cpp
   ${ops}/cpu/row_conv.cpp
@@ -23,6 +25,7 @@ set(kernel_sources
   ${ops}/cpu/carafe_backward_kernels.cpp
   ${ops}/cpu/carafe_backward_nhwc_kernels.cpp
   ${ops}/cpu/kernel_normalizer_kernels.cpp
+  ${ops}/cpu/kernel_predictor_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
   ${ops}/cpu/row_conv_kernels.cpp)
