@@ -11,6 +11,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/local_similarity.cpp
   ${ops}/cpu/offset_sampler.cpp
+  ${ops}/cpu/roofs.cpp
   ${ops}/cpu/isa.cpp)
 
 # Compiled once per instruction set; isa.cpp chooses at run time. These files use no std templates: a weak symbol
@@ -22,7 +23,8 @@ set(kernel_sources
   ${ops}/cpu/carafe_backward_nhwc_kernels.cpp
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
-  ${ops}/cpu/offset_sampler_kernels.cpp)
+  ${ops}/cpu/offset_sampler_kernels.cpp
+  ${ops}/cpu/roofs_kernels.cpp)
 set(isa_names baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND isa_names avx2 avx512)
