@@ -4,10 +4,12 @@ set(ops "${CMAKE_CURRENT_LIST_DIR}")
 add_library(freqfusion_ops SHARED
   ${ops}/border.cpp
   ${ops}/carafe.cpp
+  ${ops}/high_pass.cpp
   ${ops}/kernel_normalizer.cpp
   ${ops}/local_similarity.cpp
   ${ops}/offset_sampler.cpp
   ${ops}/cpu/carafe.cpp
+  ${ops}/cpu/high_pass.cpp
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/local_similarity.cpp
   ${ops}/cpu/offset_sampler.cpp
