@@ -4,15 +4,22 @@ set(ops "${CMAKE_CURRENT_LIST_DIR}")
 add_library(freqfusion_ops SHARED
   ${ops}/border.cpp
   ${ops}/carafe.cpp
+  ${ops}/conv_mlp.cpp
   ${ops}/high_pass.cpp
   ${ops}/kernel_normalizer.cpp
   ${ops}/local_similarity.cpp
   ${ops}/offset_sampler.cpp
+  ${ops}/panels.cpp
+  ${ops}/pointwise_conv.cpp
+  ${ops}/strip_convs.cpp
   ${ops}/cpu/carafe.cpp
+  ${ops}/cpu/conv_mlp.cpp
   ${ops}/cpu/high_pass.cpp
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/local_similarity.cpp
   ${ops}/cpu/offset_sampler.cpp
+  ${ops}/cpu/pointwise_conv.cpp
+  ${ops}/cpu/strip_convs.cpp
   ${ops}/cpu/roofs.cpp
   ${ops}/cpu/isa.cpp)
 
@@ -23,6 +30,7 @@ set(kernel_sources
   ${ops}/cpu/carafe_nhwc_kernels.cpp
   ${ops}/cpu/carafe_backward_kernels.cpp
   ${ops}/cpu/carafe_backward_nhwc_kernels.cpp
+  ${ops}/cpu/conv_mlp_kernels.cpp
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
