@@ -80,6 +80,8 @@ export interface Binding {
   setThreads(count: number): void;
   getThreads(): number;
   setSeed(seed: number): void;
+  /** Copies `bytes` and runs multiply-adds `repeats` times: GB/s with plain and with streaming stores, GFLOP/s. */
+  measureRoofs(bytes: number, repeats: number): Promise<{ copy: number[]; stream: number[]; fma: number[] }>;
 
   /** Copies the bytes, or borrows them (and keeps the buffer alive) when share is true. */
   tensorFromBytes(

@@ -70,3 +70,9 @@ export function checkChoice<T extends string>(value: unknown, name: string, choi
   const list = choices.map((choice) => JSON.stringify(choice)).join(', ');
   throw invalidArgument('ERR_OPTION_VALUE', name, `one of ${list}`, value);
 }
+
+/** Narrows a value to a boolean, or throws ERR_TYPE. */
+export function checkBoolean(value: unknown, name: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw invalidArgument('ERR_TYPE', name, 'a boolean', value);
+}

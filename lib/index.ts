@@ -132,6 +132,7 @@ export {
 } from './modules/segnext';
 export { SEGNEXT_VARIANTS, type SegNeXtVariant } from './modules/segnext-variants';
 export { BORDERS, type Border, type CarafeOptions, carafe, carafeBackward } from './ops/carafe';
+export { type HighPassOptions, highPass } from './ops/high-pass';
 export {
   hammingWindow,
   type KernelNormalizerOptions,

@@ -3,7 +3,7 @@ import { checkDevice, type Device } from '../device';
 import type { DType } from '../dtype';
 
 /** Element types that models can compute in. */
-const COMPUTE_DTYPES = ['float32', 'float64', 'float16', 'bfloat16'] as const;
+export const COMPUTE_DTYPES = ['float32', 'float64', 'float16', 'bfloat16'] as const;
 
 /** Options that every computing verb has. */
 export interface ComputeOptions {
@@ -30,7 +30,8 @@ export function addComputeOptions(command: Command): Command {
     );
 }
 
-function parseDevice(value: string): Device {
+/** Parses a device. */
+export function parseDevice(value: string): Device {
   try {
     return checkDevice(value);
   } catch {

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addBench } from './bench';
 import { addConvert } from './convert';
 import { addEvaluate } from './evaluate';
 import { EXIT } from './exit';
@@ -29,7 +30,16 @@ Examples:
 Exit codes: ${EXIT.ok} success, ${EXIT.failed} a check or some of the inputs failed, ${EXIT.usage} wrong usage, ${EXIT.input} an input cannot be used,
 ${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written, ${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
     );
-  for (const add of [addSegment, addInspect, addConvert, addVerify, addSimilarity, addEvaluate, addInfo])
+  for (const add of [
+    addSegment,
+    addInspect,
+    addConvert,
+    addVerify,
+    addSimilarity,
+    addEvaluate,
+    addBench,
+    addInfo,
+  ])
     add(program);
   return program;
 }

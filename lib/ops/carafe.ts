@@ -28,12 +28,17 @@ export interface CarafeOptions extends JobOptions {
 
 type Resolved = Required<Omit<CarafeOptions, 'signal'>>;
 
-function resolve(features: Tensor, masks: Tensor, options: CarafeOptions): Resolved {
-  const kernelSize = checkOdd(options.kernelSize ?? 5, 'kernelSize', 31);
-  const scale = checkInteger(options.scale ?? 2, 'scale', 1, 4);
-  const groups = checkInteger(options.groups ?? 1, 'groups', 1);
-  const border = checkChoice(options.border ?? 'zeros', 'border', BORDERS);
-  checkTensor(features, 'features', { rank: 4, dtype: FLOATING });
+/**
+ * Checks a map [N, C, h, w], called `name`, and the masks [N, groups * k * k, scale * h, scale * w] of its windows.
+ *
+ * @returns the options, checked
+ */
+export function checkWindows(features: Tensor, name: string, masks: Tensor, options: Resolved): Resolved {
+  const kernelSize = checkOdd(options.kernelSize, 'kernelSize', 31);
+  const scale = checkInteger(options.scale, 'scale', 1, 4);
+  const groups = checkInteger(options.groups, 'groups', 1);
+  const border = checkChoice(options.border, 'border', BORDERS);
+  checkTensor(features, name, { rank: 4, dtype: FLOATING });
   checkTensor(masks, 'masks', { rank: 4, like: features });
   const [n, c, h, w] = features.shape as [number, number, number, number];
   if (c % groups !== 0)
@@ -44,14 +49,14 @@ function resolve(features: Tensor, masks: Tensor, options: CarafeOptions): Resol
   }
   const reach = (kernelSize - 1) / 2;
   if (border === 'reflect' && (reach >= h || reach >= w)) {
-    throw invalidArgument(
-      'ERR_SHAPE',
-      'features',
-      `sides above ${reach} for border "reflect"`,
-      features.shape,
-    );
+    throw invalidArgument('ERR_SHAPE', name, `sides above ${reach} for border "reflect"`, features.shape);
   }
   return { kernelSize, scale, groups, border };
+}
+
+function resolve(features: Tensor, masks: Tensor, options: CarafeOptions): Resolved {
+  const { kernelSize = 5, scale = 2, groups = 1, border = 'zeros' } = options;
+  return checkWindows(features, 'features', masks, { kernelSize, scale, groups, border });
 }
 
 /**

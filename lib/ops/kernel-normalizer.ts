@@ -1,6 +1,5 @@
-import { checkInteger, checkOdd, checkTensor, FLOATING } from '../check';
+import { checkBoolean, checkInteger, checkOdd, checkTensor, FLOATING } from '../check';
 import type { DType } from '../dtype';
-import { invalidArgument } from '../errors';
 import type { JobOptions } from '../jobs';
 import type { Tensor } from '../tensor';
 import { runOperator } from './run';
@@ -36,7 +35,10 @@ export async function kernelNormalizer<D extends DType>(
   logits: Tensor<D>,
   options: KernelNormalizerOptions,
 ): Promise<Tensor<D>> {
-  const resolved = { ...resolve(logits, 'logits', options), hamming: checkBoolean(options.hamming ?? true) };
+  const resolved = {
+    ...resolve(logits, 'logits', options),
+    hamming: checkBoolean(options.hamming ?? true, 'hamming'),
+  };
   const { output } = await runOperator<'output'>('kernel_normalizer', { logits }, resolved, options);
   return output as Tensor<D>;
 }
@@ -75,9 +77,4 @@ export async function hammingWindow(kernelSize: number): Promise<Tensor<'float32
   checkOdd(kernelSize, 'kernelSize', 31);
   const { output } = await runOperator<'output'>('hamming_window', {}, { kernelSize });
   return output as Tensor<'float32'>;
-}
-
-function checkBoolean(value: unknown): boolean {
-  if (typeof value === 'boolean') return value;
-  throw invalidArgument('ERR_TYPE', 'hamming', 'a boolean', value);
 }

@@ -57,6 +57,7 @@ void Module::load(const NamedTensors& values) {
       throw Error::argument("ERR_STATE_SHAPE", name, "shape " + shape_text(*slot->second), shape_text(value));
     }
   }
+  notify_changed();
   for (const auto& [name, value] : values.entries()) slots.at(name)->copy_(value);
   notify_loaded();
 }
@@ -66,7 +67,13 @@ void Module::notify_loaded() {
   for (const auto& child : children_) child.second->notify_loaded();
 }
 
+void Module::notify_changed() {
+  changed();
+  for (const auto& child : children_) child.second->notify_changed();
+}
+
 void Module::to(std::optional<at::Device> device, std::optional<at::ScalarType> dtype) {
+  notify_changed();
   for (const StateEntry& entry : state()) {
     at::Tensor& value = *entry.value;
     const at::ScalarType wanted = dtype && value.is_floating_point() ? *dtype : value.scalar_type();

@@ -72,6 +72,9 @@ class Module {
   void visit_children(const std::function<void(Module&)>& visit);
   // Called after state was loaded, to check or derive what depends on it.
   virtual void loaded() {}
+  // Called when the state is about to be loaded or moved: what was derived from the old values is dropped, to be made
+  // again when it is next needed. Modules that derive something drop it themselves where they initialise their state.
+  virtual void changed() {}
 
  private:
   struct Own {
@@ -81,6 +84,7 @@ class Module {
   };
   void collect(const std::string& prefix, std::vector<StateEntry>& out);
   void notify_loaded();
+  void notify_changed();
 
   std::vector<Own> parameters_, buffers_;
   std::vector<std::pair<std::string, Module*>> children_;

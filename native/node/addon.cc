@@ -8,6 +8,7 @@
 #include "native/node/mapped_file.h"
 #include "native/node/modules.h"
 #include "native/node/operators.h"
+#include "native/node/roofs.h"
 #include "native/node/runtime.h"
 #include "native/node/tensors.h"
 
@@ -32,6 +33,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   export_mapped_files(env, exports);
   export_jobs(env, exports);
   export_operators(env, exports);
+  export_roofs(env, exports);
   export_modules(env, exports);
   return exports;
 }

@@ -7,6 +7,7 @@
 #include "native/node/jobs.h"
 #include "native/node/options.h"
 #include "native/ops/carafe.h"
+#include "native/ops/high_pass.h"
 #include "native/ops/kernel_normalizer.h"
 #include "native/ops/local_similarity.h"
 #include "native/ops/offset_sampler.h"
@@ -46,6 +47,13 @@ NamedTensors run_carafe_backward(const NamedTensors& in, const Options& options)
   return named(
       "gradFeatures", "gradMasks",
       carafe_backward(in.require("gradOutput"), in.require("features"), in.require("masks"), carafe_options(options)));
+}
+
+NamedTensors run_high_pass(const NamedTensors& in, const Options& options) {
+  options.reject_unknown({"kernelSize", "groups", "border", "residual"});
+  const CarafeOptions parsed{options.integer("kernelSize", 3), options.integer("groups", 1), 1,
+                             parse_border(options.choice("border", "zeros", {"zeros", "reflect"}))};
+  return named("output", high_pass(in.require("x"), in.require("masks"), parsed, options.boolean("residual", true)));
 }
 
 NamedTensors run_kernel_normalizer(const NamedTensors& in, const Options& options) {
@@ -103,6 +111,7 @@ Operator find_operator(const std::string& name) {
   static const std::map<std::string, Operator> table = {
       {"carafe", run_carafe},
       {"carafe_backward", run_carafe_backward},
+      {"high_pass", run_high_pass},
       {"kernel_normalizer", run_kernel_normalizer},
       {"kernel_normalizer_backward", run_kernel_normalizer_backward},
       {"hamming_window", run_hamming_window},

@@ -14,6 +14,7 @@ if(DEFINED CMAKE_JS_INC)
     ${node}/operators.cc
     ${node}/options.cc
     ${node}/queue.cc
+    ${node}/roofs.cc
     ${node}/runtime.cc
     ${node}/tensors.cc
     ${CMAKE_JS_SRC})

@@ -3,6 +3,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -20,6 +21,8 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 using ForwardSignature = at::Tensor(const at::Tensor&, const at::Tensor&, int64_t, int64_t, int64_t, std::string_view);
+using OutSignature = at::Tensor&(const at::Tensor&, const at::Tensor&, int64_t, int64_t, int64_t, std::string_view,
+                                 at::Tensor&);
 using BackwardSignature = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&,
                                                              int64_t, int64_t, int64_t, std::string_view);
 
@@ -44,6 +47,13 @@ at::Tensor carafe_meta(const at::Tensor& features, const at::Tensor& masks, int6
   check_carafe(features, masks, {kernel_size, groups, scale, parse_border(border)});
   const auto sizes = carafe_output_sizes(features, scale);
   return at::empty_symint(sizes, features.options(), features.suggest_memory_format());
+}
+
+at::Tensor& carafe_out_meta(const at::Tensor& features, const at::Tensor& masks, int64_t kernel_size, int64_t groups,
+                            int64_t scale, std::string_view border, at::Tensor& out) {
+  check_carafe(features, masks, {kernel_size, groups, scale, parse_border(border)});
+  check_output(out, carafe_output_sizes(features, scale), features, "features");
+  return out;
 }
 
 std::tuple<at::Tensor, at::Tensor> carafe_backward_meta(const at::Tensor& grad_output, const at::Tensor& features,
@@ -142,6 +152,14 @@ at::Tensor carafe(const at::Tensor& features, const at::Tensor& masks, const Car
   return call_forward(features, masks, options);
 }
 
+void carafe_out(const at::Tensor& output, const at::Tensor& features, const at::Tensor& masks,
+                const CarafeOptions& options) {
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("freqfusion::carafe", "out").typed<OutSignature>();
+  at::Tensor out = output;
+  op.call(features, masks, options.kernel_size, options.groups, options.scale, border_name(options.border), out);
+}
+
 std::tuple<at::Tensor, at::Tensor> carafe_backward(const at::Tensor& grad_output, const at::Tensor& features,
                                                    const at::Tensor& masks, const CarafeOptions& options) {
   return call_backward(grad_output, features, masks, options);
@@ -154,16 +172,25 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
       "carafe(Tensor features, Tensor masks, int kernel_size, int groups=1, int scale=2, str border=\"zeros\") -> "
       "Tensor");
   m.def(
+      "carafe.out(Tensor features, Tensor masks, int kernel_size, int groups=1, int scale=2, str border=\"zeros\", *, "
+      "Tensor(a!) out) -> Tensor(a!)");
+  m.def(
       "carafe_backward(Tensor grad_output, Tensor features, Tensor masks, int kernel_size, int groups, int scale, "
       "str border) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) {
   m.impl("carafe", freqfusion::carafe_meta);
+  m.impl("carafe.out", freqfusion::carafe_out_meta);
   m.impl("carafe_backward", freqfusion::carafe_backward_meta);
 }
 
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
   m.impl("carafe", freqfusion::carafe_autograd);
+  m.impl("carafe.out", torch::autograd::autogradNotImplementedFallback());
   m.impl("carafe_backward", freqfusion::carafe_backward_autograd);
+}
+
+TORCH_LIBRARY_IMPL(freqfusion, ADInplaceOrView, m) {
+  m.impl("carafe.out", torch::autograd::autogradNotImplementedInplaceOrViewFallback());
 }

@@ -41,4 +41,11 @@ inline void check_sizes(const at::Tensor& tensor, c10::SymIntArrayRef sizes, con
   TORCH_CHECK(tensor.sym_sizes() == sizes, "expected shape ", sizes, " for ", name, ", got ", tensor.sym_sizes());
 }
 
+// A caller's own output: written whole, any strides. `like` is the operator's first input.
+inline void check_output(const at::Tensor& out, c10::SymIntArrayRef sizes, const at::Tensor& like,
+                         const char* like_name) {
+  check_same_kind(like, like_name, out, "out");
+  check_sizes(out, sizes, "out");
+}
+
 }  // namespace freqfusion

@@ -19,6 +19,12 @@ at::Tensor forward_meta(const at::Tensor& logits, int64_t kernel_size, bool hamm
   return at::empty_like(logits);
 }
 
+at::Tensor& out_meta(const at::Tensor& logits, int64_t kernel_size, bool hamming, int64_t groups, at::Tensor& out) {
+  check_kernel_normalizer(logits, kernel_size, groups);
+  check_output(out, logits.sym_sizes(), logits, "logits");
+  return out;
+}
+
 at::Tensor backward_meta(const at::Tensor& grad_output, const at::Tensor& output, int64_t kernel_size, int64_t groups) {
   check_kernel_normalizer_backward(grad_output, output, kernel_size, groups);
   return at::empty_like(output);
@@ -57,6 +63,15 @@ at::Tensor kernel_normalizer(const at::Tensor& logits, int64_t kernel_size, bool
                              .findSchemaOrThrow("freqfusion::kernel_normalizer", "")
                              .typed<at::Tensor(const at::Tensor&, int64_t, bool, int64_t)>();
   return op.call(logits, kernel_size, hamming, groups);
+}
+
+void kernel_normalizer_out(const at::Tensor& output, const at::Tensor& logits, int64_t kernel_size, bool hamming,
+                           int64_t groups) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("freqfusion::kernel_normalizer", "out")
+                             .typed<at::Tensor&(const at::Tensor&, int64_t, bool, int64_t, at::Tensor&)>();
+  at::Tensor out = output;
+  op.call(logits, kernel_size, hamming, groups, out);
 }
 
 at::Tensor kernel_normalizer_backward(const at::Tensor& grad_output, const at::Tensor& output, int64_t kernel_size,
@@ -104,14 +119,22 @@ at::Tensor hamming_window(int64_t kernel_size) {
 TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
   m.def("kernel_normalizer(Tensor logits, int kernel_size, bool hamming=True, int groups=1) -> Tensor");
   m.def(
+      "kernel_normalizer.out(Tensor logits, int kernel_size, bool hamming=True, int groups=1, *, Tensor(a!) out) -> "
+      "Tensor(a!)");
+  m.def(
       "kernel_normalizer_backward(Tensor grad_output, Tensor output, int kernel_size, int groups) -> "
       "Tensor");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) {
   m.impl("kernel_normalizer", freqfusion::forward_meta);
+  m.impl("kernel_normalizer.out", freqfusion::out_meta);
   m.impl("kernel_normalizer_backward", freqfusion::backward_meta);
 }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
   m.impl("kernel_normalizer", freqfusion::forward_autograd);
+  m.impl("kernel_normalizer.out", torch::autograd::autogradNotImplementedFallback());
   m.impl("kernel_normalizer_backward", torch::autograd::autogradNotImplementedFallback());
+}
+TORCH_LIBRARY_IMPL(freqfusion, ADInplaceOrView, m) {
+  m.impl("kernel_normalizer.out", torch::autograd::autogradNotImplementedInplaceOrViewFallback());
 }

@@ -20,6 +20,14 @@ at::Tensor forward_meta(const at::Tensor& x, int64_t kernel_size, int64_t dilati
   return empty_local_similarity(x, kernel_size);
 }
 
+at::Tensor& out_meta(const at::Tensor& x, int64_t kernel_size, int64_t dilation, c10::string_view similarity,
+                     at::Tensor& out) {
+  check_local_similarity(x, kernel_size, dilation);
+  parse_similarity(similarity);
+  check_output(out, local_similarity_sizes(x, kernel_size), x, "x");
+  return out;
+}
+
 at::Tensor backward_meta(const at::Tensor& grad_output, const at::Tensor& x, int64_t kernel_size, int64_t dilation,
                          c10::string_view similarity) {
   check_local_similarity_backward(grad_output, x, kernel_size, dilation);
@@ -70,6 +78,15 @@ at::Tensor local_similarity(const at::Tensor& x, int64_t kernel_size, int64_t di
   return op.call(x, kernel_size, dilation, similarity_name(similarity));
 }
 
+void local_similarity_out(const at::Tensor& output, const at::Tensor& x, int64_t kernel_size, int64_t dilation,
+                          Similarity similarity) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("freqfusion::local_similarity", "out")
+                             .typed<at::Tensor&(const at::Tensor&, int64_t, int64_t, c10::string_view, at::Tensor&)>();
+  at::Tensor out = output;
+  op.call(x, kernel_size, dilation, similarity_name(similarity), out);
+}
+
 at::Tensor local_similarity_backward(const at::Tensor& grad_output, const at::Tensor& x, int64_t kernel_size,
                                      int64_t dilation, Similarity similarity) {
   static const auto op =
@@ -92,13 +109,15 @@ void check_local_similarity_backward(const at::Tensor& grad_output, const at::Te
   check_local_similarity(x, kernel_size, dilation);
   check_rank4(grad_output, "grad_output", "[N, k*k - 1, H, W]");
   check_same_kind(x, "x", grad_output, "grad_output");
-  const c10::SymInt sizes[] = {x.sym_size(0), kernel_size * kernel_size - 1, x.sym_size(2), x.sym_size(3)};
-  check_sizes(grad_output, sizes, "grad_output");
+  check_sizes(grad_output, local_similarity_sizes(x, kernel_size), "grad_output");
+}
+
+std::array<c10::SymInt, 4> local_similarity_sizes(const at::Tensor& x, int64_t kernel_size) {
+  return {x.sym_size(0), kernel_size * kernel_size - 1, x.sym_size(2), x.sym_size(3)};
 }
 
 at::Tensor empty_local_similarity(const at::Tensor& x, int64_t kernel_size) {
-  const c10::SymInt sizes[] = {x.sym_size(0), kernel_size * kernel_size - 1, x.sym_size(2), x.sym_size(3)};
-  return at::empty_symint(sizes, x.options().memory_format(x.suggest_memory_format()));
+  return at::empty_symint(local_similarity_sizes(x, kernel_size), x.options().memory_format(x.suggest_memory_format()));
 }
 
 }  // namespace freqfusion
@@ -106,14 +125,22 @@ at::Tensor empty_local_similarity(const at::Tensor& x, int64_t kernel_size) {
 TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
   m.def("local_similarity(Tensor x, int kernel_size=3, int dilation=2, str similarity=\"cosine\") -> Tensor");
   m.def(
+      "local_similarity.out(Tensor x, int kernel_size=3, int dilation=2, str similarity=\"cosine\", *, Tensor(a!) out) "
+      "-> Tensor(a!)");
+  m.def(
       "local_similarity_backward(Tensor grad_output, Tensor x, int kernel_size, int dilation, str similarity) -> "
       "Tensor");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) {
   m.impl("local_similarity", freqfusion::forward_meta);
+  m.impl("local_similarity.out", freqfusion::out_meta);
   m.impl("local_similarity_backward", freqfusion::backward_meta);
 }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
   m.impl("local_similarity", freqfusion::forward_autograd);
+  m.impl("local_similarity.out", torch::autograd::autogradNotImplementedFallback());
   m.impl("local_similarity_backward", torch::autograd::autogradNotImplementedFallback());
+}
+TORCH_LIBRARY_IMPL(freqfusion, ADInplaceOrView, m) {
+  m.impl("local_similarity.out", torch::autograd::autogradNotImplementedInplaceOrViewFallback());
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <string_view>
 
 #include "native/ops/export.h"
@@ -19,6 +20,10 @@ FREQFUSION_API const char* similarity_name(Similarity similarity);
 FREQFUSION_API at::Tensor local_similarity(const at::Tensor& x, int64_t kernel_size, int64_t dilation,
                                            Similarity similarity);
 
+// The same, written into `output`: any strides, no memory shared with the inputs. No gradients.
+FREQFUSION_API void local_similarity_out(const at::Tensor& output, const at::Tensor& x, int64_t kernel_size,
+                                         int64_t dilation, Similarity similarity);
+
 FREQFUSION_API at::Tensor local_similarity_backward(const at::Tensor& grad_output, const at::Tensor& x,
                                                     int64_t kernel_size, int64_t dilation, Similarity similarity);
 
@@ -27,7 +32,8 @@ void check_local_similarity(const at::Tensor& x, int64_t kernel_size, int64_t di
 void check_local_similarity_backward(const at::Tensor& grad_output, const at::Tensor& x, int64_t kernel_size,
                                      int64_t dilation);
 
-// The [N, k*k - 1, H, W] output in x's memory format, not yet filled.
+// The shape [N, k*k - 1, H, W] of the output, and an output in x's memory format, not yet filled.
+std::array<c10::SymInt, 4> local_similarity_sizes(const at::Tensor& x, int64_t kernel_size);
 at::Tensor empty_local_similarity(const at::Tensor& x, int64_t kernel_size);
 
 }  // namespace freqfusion

@@ -16,6 +16,12 @@ at::Tensor forward_meta(const at::Tensor& x, const at::Tensor& offset, int64_t g
   return at::empty_like(x);
 }
 
+at::Tensor& out_meta(const at::Tensor& x, const at::Tensor& offset, int64_t groups, at::Tensor& out) {
+  check_offset_sampler(x, offset, groups);
+  check_output(out, x.sym_sizes(), x, "x");
+  return out;
+}
+
 std::tuple<at::Tensor, at::Tensor> backward_meta(const at::Tensor& grad_output, const at::Tensor& x,
                                                  const at::Tensor& offset, int64_t groups) {
   check_offset_sampler_backward(grad_output, x, offset, groups);
@@ -54,6 +60,14 @@ at::Tensor offset_sampler(const at::Tensor& x, const at::Tensor& offset, int64_t
   return op.call(x, offset, groups);
 }
 
+void offset_sampler_out(const at::Tensor& output, const at::Tensor& x, const at::Tensor& offset, int64_t groups) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("freqfusion::offset_sampler", "out")
+                             .typed<at::Tensor&(const at::Tensor&, const at::Tensor&, int64_t, at::Tensor&)>();
+  at::Tensor out = output;
+  op.call(x, offset, groups, out);
+}
+
 std::tuple<at::Tensor, at::Tensor> offset_sampler_backward(const at::Tensor& grad_output, const at::Tensor& x,
                                                            const at::Tensor& offset, int64_t groups) {
   static const auto op = c10::Dispatcher::singleton()
@@ -89,15 +103,21 @@ void check_offset_sampler_backward(const at::Tensor& grad_output, const at::Tens
 
 TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
   m.def("offset_sampler(Tensor x, Tensor offset, int groups=4) -> Tensor");
+  m.def("offset_sampler.out(Tensor x, Tensor offset, int groups=4, *, Tensor(a!) out) -> Tensor(a!)");
   m.def(
       "offset_sampler_backward(Tensor grad_output, Tensor x, Tensor offset, int groups) -> (Tensor, "
       "Tensor)");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) {
   m.impl("offset_sampler", freqfusion::forward_meta);
+  m.impl("offset_sampler.out", freqfusion::out_meta);
   m.impl("offset_sampler_backward", freqfusion::backward_meta);
 }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
   m.impl("offset_sampler", freqfusion::forward_autograd);
+  m.impl("offset_sampler.out", torch::autograd::autogradNotImplementedFallback());
   m.impl("offset_sampler_backward", torch::autograd::autogradNotImplementedFallback());
+}
+TORCH_LIBRARY_IMPL(freqfusion, ADInplaceOrView, m) {
+  m.impl("offset_sampler.out", torch::autograd::autogradNotImplementedInplaceOrViewFallback());
 }

@@ -4,17 +4,27 @@ set(ops "${CMAKE_CURRENT_LIST_DIR}")
 add_library(freqfusion_ops SHARED
   ${ops}/border.cpp
   ${ops}/carafe.cpp
+  ${ops}/conv_mlp.cpp
+  ${ops}/high_pass.cpp
   ${ops}/kernel_normalizer.cpp
   ${ops}/kernel_predictor.cpp
   ${ops}/local_similarity.cpp
   ${ops}/offset_sampler.cpp
+  ${ops}/panels.cpp
+  ${ops}/pointwise_conv.cpp
   ${ops}/row_conv.cpp
+  ${ops}/strip_convs.cpp
   ${ops}/cpu/carafe.cpp
+  ${ops}/cpu/conv_mlp.cpp
+  ${ops}/cpu/high_pass.cpp
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/kernel_predictor.cpp
   ${ops}/cpu/local_similarity.cpp
   ${ops}/cpu/offset_sampler.cpp
+  ${ops}/cpu/pointwise_conv.cpp
+  ${ops}/cpu/roofs.cpp
   ${ops}/cpu/row_conv.cpp
+  ${ops}/cpu/strip_convs.cpp
   ${ops}/cpu/isa.cpp)
 
 # Compiled once per instruction set; isa.cpp chooses at run time. These files use no std templates: a weak symbol
@@ -24,11 +34,15 @@ set(kernel_sources
   ${ops}/cpu/carafe_nhwc_kernels.cpp
   ${ops}/cpu/carafe_backward_kernels.cpp
   ${ops}/cpu/carafe_backward_nhwc_kernels.cpp
+  ${ops}/cpu/conv_mlp_kernels.cpp
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/kernel_predictor_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
-  ${ops}/cpu/row_conv_kernels.cpp)
+  ${ops}/cpu/pointwise_conv_kernels.cpp
+  ${ops}/cpu/roofs_kernels.cpp
+  ${ops}/cpu/row_conv_kernels.cpp
+  ${ops}/cpu/strip_convs_kernels.cpp)
 set(isa_names baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND isa_names avx2 avx512)

@@ -4,6 +4,7 @@ import {
   type DType,
   FreqFusionError,
   hammingWindow,
+  highPass,
   kernelNormalizer,
   kernelNormalizerBackward,
   localSimilarity,
@@ -98,6 +99,21 @@ describe('gradients agree with central differences in float64', () => {
         async (grad) => (await carafeBackward(grad, features, masks, options)).gradMasks,
       );
     }),
+  );
+
+  test.each([{ residual: true }, { residual: false, groups: 2, border: 'reflect' }] as const)(
+    'highPass %j is the map less its carafe of scale 1',
+    (options) =>
+      scope(async () => {
+        const groups = 'groups' in options ? options.groups : 1;
+        const x = random([2, 4, 5, 6], 1);
+        const masks = random([2, groups * 9, 5, 6], 2);
+        const got = (await highPass(x, masks, options)).dataSync();
+        const low = (await carafe(x, masks, { kernelSize: 3, scale: 1, ...options })).dataSync();
+        x.dataSync().forEach((value, i) => {
+          expect(got[i]).toBeCloseTo((options.residual ? 2 : 1) * value - low[i]!, 12);
+        });
+      }),
   );
 
   test.each([
@@ -235,6 +251,8 @@ describe('bad arguments', () => {
       expect(
         await codeOf(carafe(random([1, 4, 2, 2], 1), random([1, 25, 4, 4], 2), { border: 'reflect' })),
       ).toBe('ERR_SHAPE');
+      expect(await codeOf(highPass(x, masks))).toBe('ERR_SHAPE');
+      expect(await codeOf(highPass(x, random([1, 9, 4, 4], 2), { residual: 1 as never }))).toBe('ERR_TYPE');
       expect(await codeOf(kernelNormalizer(x, { kernelSize: 3 }))).toBe('ERR_SHAPE');
       expect(await codeOf(localSimilarity(x, { dilation: 0 }))).toBe('ERR_RANGE');
       expect(await codeOf(offsetSampler(x, random([1, 32, 2, 3], 2)))).toBe('ERR_SHAPE');

@@ -12,8 +12,10 @@
 #include <tuple>
 
 #include "native/ops/carafe_check.h"
+#include "native/ops/cpu/carafe_into.h"
 #include "native/ops/cpu/carafe_kernels.h"
 #include "native/ops/cpu/map_of.h"
+#include "native/ops/cpu/overlap.h"
 
 namespace freqfusion::cpu {
 namespace {
@@ -87,30 +89,35 @@ bool is_channels_last(const at::Tensor& tensor) {
   return tensor.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
 }
 
-// Rows of all channels (or pixels, channels-last) start where streaming stores can begin.
-bool can_stream(const at::Tensor& output, bool channels_last) {
-  const int64_t size = output.element_size();
-  if (output.numel() * size < kStreamBytes) return false;
-  const int64_t pitch = channels_last ? output.size(1) : output.size(3);
-  return pitch * size % 64 == 0 && reinterpret_cast<uintptr_t>(output.const_data_ptr()) % 64 == 0;
+// Rows of all channels (or pixels, channels-last) are dense and start where streaming stores can begin.
+bool can_stream(const at::Tensor& output, int64_t dense_dim, int64_t part) {
+  const int64_t line = 64 / output.element_size();
+  if (output.numel() * output.element_size() < kStreamBytes || output.stride(dense_dim) != 1) return false;
+  if (part % line != 0 || reinterpret_cast<uintptr_t>(output.const_data_ptr()) % 64 != 0) return false;
+  for (int64_t dim = 0; dim < 4; ++dim) {
+    if (dim != dense_dim && output.stride(dim) % line != 0) return false;
+  }
+  return true;
+}
+
+at::Tensor& carafe_out_cpu(const at::Tensor& features, const at::Tensor& masks, int64_t kernel_size, int64_t groups,
+                           int64_t scale, std::string_view border, at::Tensor& output) {
+  const CarafeOptions options{kernel_size, groups, scale, parse_border(border)};
+  check_carafe(features, masks, options);
+  check_output(output, carafe_output_sizes(features, scale), features, "features");
+  check_no_overlap(output, {features, masks});
+  carafe_into(output, features, masks, options, 0);
+  return output;
 }
 
 at::Tensor carafe_cpu(const at::Tensor& features, const at::Tensor& masks, int64_t kernel_size, int64_t groups,
                       int64_t scale, std::string_view border) {
   const CarafeOptions options{kernel_size, groups, scale, parse_border(border)};
   check_carafe(features, masks, options);
-  const bool channels_last = is_channels_last(features);
-  const at::Tensor input =
-      channels_last && features.stride(1) != 1 ? features.contiguous(at::MemoryFormat::ChannelsLast) : features;
   const at::Tensor output =
       at::empty({features.size(0), features.size(1), features.size(2) * scale, features.size(3) * scale},
                 features.options(), features.suggest_memory_format());
-  CarafeArgs args = arguments(input, masks, options);
-  args.output = map_of(output);
-  args.stream = can_stream(output, channels_last) &&
-                (!channels_last || features.size(1) / groups * features.element_size() % 64 == 0);
-  for_each_task(args, true,
-                channels_last ? FREQFUSION_DISPATCH(carafe_forward_nhwc) : FREQFUSION_DISPATCH(carafe_forward));
+  carafe_into(output, features, masks, options, 0);
   return output;
 }
 
@@ -142,9 +149,25 @@ std::tuple<at::Tensor, at::Tensor> carafe_backward_cpu(const at::Tensor& grad_ou
 }
 
 }  // namespace
+
+void carafe_into(const at::Tensor& output, const at::Tensor& features, const at::Tensor& masks,
+                 const CarafeOptions& options, int own) {
+  const bool dense_channels = output.stride(1) == 1 && output.stride(3) != 1;
+  const at::Tensor input =
+      dense_channels && features.stride(1) != 1 ? features.contiguous(at::MemoryFormat::ChannelsLast) : features;
+  CarafeArgs args = arguments(input, masks, options);
+  args.own = own;
+  args.output = map_of(output);
+  args.stream =
+      dense_channels ? can_stream(output, 1, features.size(1) / options.groups) : can_stream(output, 3, output.size(3));
+  for_each_task(args, true,
+                dense_channels ? FREQFUSION_DISPATCH(carafe_forward_nhwc) : FREQFUSION_DISPATCH(carafe_forward));
+}
+
 }  // namespace freqfusion::cpu
 
 TORCH_LIBRARY_IMPL(freqfusion, CPU, m) {
   m.impl("carafe", freqfusion::cpu::carafe_cpu);
+  m.impl("carafe.out", freqfusion::cpu::carafe_out_cpu);
   m.impl("carafe_backward", freqfusion::cpu::carafe_backward_cpu);
 }

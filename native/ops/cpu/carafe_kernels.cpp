@@ -133,6 +133,14 @@ struct TileRow {
         Vec<T> columns[S];
 #pragma GCC unroll 4
         for (int j = 0; j < S; ++j) columns[j] = load_aligned(results + j * V);
+        if constexpr (S == 1) {
+          if (args.own != 0) {
+            Vec<T> own[1];
+            load_columns<1>(at<Element>(args.features, task.batch, channel + c, y, 0), args.features.column, x,
+                            args.width, own);
+            columns[0] = own[0] * broadcast<T>(T(args.own)) - columns[0];
+          }
+        }
         store_columns<S>(row, args.output.column, x, lanes, columns, args.stream);
       }
     }

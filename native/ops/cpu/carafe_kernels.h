@@ -12,6 +12,8 @@ struct CarafeArgs {
   int64_t batch = 0, channels = 0, height = 0, width = 0;  // of the features
   int kernel_size = 5, groups = 1, scale = 2;
   bool reflect = false;
+  // Forward, scale 1: 0 writes the weighted sum; otherwise own * feature - sum is written, the high-pass filters.
+  int own = 0;
   // `output` may be written past the caches: rows of all channels start at multiples of 64 bytes.
   bool stream = false;
   Map features = {}, masks = {};

@@ -72,6 +72,11 @@ struct Pixel {
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) {
         Element* target = output[u] + channel + v * V;
+        if (Sub == 1 && args.own != 0) {
+          const Element* own = features + channel + v * V;
+          const Vec<T> value = Partial ? load_partial(own, lanes) : load(own);
+          acc[u][v] = value * broadcast<T>(T(args.own)) - acc[u][v];
+        }
         if (Partial) {
           store_partial(target, acc[u][v], lanes);
         } else if (args.stream) {

@@ -1,5 +1,6 @@
 #include "native/ops/kernel_normalizer.h"
 
+#include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/ones.h>
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 
+#include "native/ops/check.h"
 #include "native/ops/cpu/kernel_normalizer_kernels.h"
 #include "native/ops/cpu/map_of.h"
 
@@ -48,15 +50,24 @@ void over_runs(const cpu::KernelNormalizerArgs& args, int64_t images, Kernel ker
   at::parallel_for(0, runs, grain, [&](int64_t begin, int64_t end) { kernel(args, begin, end); });
 }
 
-at::Tensor forward(const at::Tensor& logits, int64_t kernel_size, bool hamming, int64_t groups) {
+at::Tensor& forward_out(const at::Tensor& logits, int64_t kernel_size, bool hamming, int64_t groups,
+                        at::Tensor& output) {
   check_kernel_normalizer(logits, kernel_size, groups);
-  auto output = at::empty_like(logits);
+  check_output(output, logits.sym_sizes(), logits, "logits");
+  at::assert_no_internal_overlap(output);
+  at::assert_no_partial_overlap(output, logits);
   if (output.numel() == 0) return output;
   const auto window = hamming ? hamming_window(kernel_size) : at::ones({kernel_size, kernel_size}, at::kFloat);
   auto args = describe(logits, logits, output, kernel_size, groups);
   args.window = window.const_data_ptr<float>();
   over_runs(args, logits.size(0), FREQFUSION_DISPATCH(kernel_normalizer_forward));
   return output;
+}
+
+at::Tensor forward(const at::Tensor& logits, int64_t kernel_size, bool hamming, int64_t groups) {
+  check_kernel_normalizer(logits, kernel_size, groups);
+  auto output = at::empty_like(logits);
+  return forward_out(logits, kernel_size, hamming, groups, output);
 }
 
 at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output, int64_t kernel_size, int64_t groups) {
@@ -73,5 +84,6 @@ at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output, int
 
 TORCH_LIBRARY_IMPL(freqfusion, CPU, m) {
   m.impl("kernel_normalizer", freqfusion::forward);
+  m.impl("kernel_normalizer.out", freqfusion::forward_out);
   m.impl("kernel_normalizer_backward", freqfusion::backward);
 }

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 
+#include "native/ops/check.h"
 #include "native/ops/cpu/local_similarity_kernels.h"
 #include "native/ops/cpu/map_of.h"
+#include "native/ops/cpu/overlap.h"
 
 namespace freqfusion {
 namespace {
@@ -65,16 +67,24 @@ void over_tiles(const cpu::LocalSimilarityArgs& args, int64_t images, Kernel ker
 // Dense channels, and enough of them to fill vectors.
 bool is_channels_last(const at::Tensor& tensor) { return tensor.stride(1) == 1 && tensor.size(1) >= 8; }
 
-at::Tensor forward(const at::Tensor& x, int64_t kernel_size, int64_t dilation, c10::string_view similarity) {
+at::Tensor& forward_out(const at::Tensor& x, int64_t kernel_size, int64_t dilation, c10::string_view similarity,
+                        at::Tensor& output) {
   check_local_similarity(x, kernel_size, dilation);
   const auto kind = parse_similarity(similarity);
-  auto output = empty_local_similarity(x, kernel_size);
+  check_output(output, local_similarity_sizes(x, kernel_size), x, "x");
+  check_no_overlap(output, {x});
   if (output.numel() == 0) return output;
   const auto args = describe(x, output, kernel_size, dilation, kind);
   over_tiles(args, x.size(0),
              is_channels_last(x) ? FREQFUSION_DISPATCH(local_similarity_pixels)
                                  : FREQFUSION_DISPATCH(local_similarity_planes));
   return output;
+}
+
+at::Tensor forward(const at::Tensor& x, int64_t kernel_size, int64_t dilation, c10::string_view similarity) {
+  check_local_similarity(x, kernel_size, dilation);
+  auto output = empty_local_similarity(x, kernel_size);
+  return forward_out(x, kernel_size, dilation, similarity, output);
 }
 
 at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& x, int64_t kernel_size, int64_t dilation,
@@ -96,5 +106,6 @@ at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& x, int64_t 
 
 TORCH_LIBRARY_IMPL(freqfusion, CPU, m) {
   m.impl("local_similarity", freqfusion::forward);
+  m.impl("local_similarity.out", freqfusion::forward_out);
   m.impl("local_similarity_backward", freqfusion::backward);
 }

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 
+#include "native/ops/check.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/offset_sampler_kernels.h"
+#include "native/ops/cpu/overlap.h"
 
 namespace freqfusion {
 namespace {
@@ -49,15 +51,22 @@ void over_rows(const cpu::OffsetSamplerArgs& args, int64_t images, Kernel kernel
                    [&](int64_t begin, int64_t end) { kernel(args, begin, end); });
 }
 
-at::Tensor forward(const at::Tensor& x, const at::Tensor& offset, int64_t groups) {
+at::Tensor& forward_out(const at::Tensor& x, const at::Tensor& offset, int64_t groups, at::Tensor& output) {
   check_offset_sampler(x, offset, groups);
-  auto output = at::empty_like(x);
+  check_output(output, x.sym_sizes(), x, "x");
+  check_no_overlap(output, {x, offset});
   if (output.numel() == 0) return output;
   auto args = describe(x, offset, groups);
   args.out = cpu::map_of(output);
   args.dense_channels = channels_are_dense(args, args.out);
   over_rows(args, x.size(0), FREQFUSION_DISPATCH(offset_sampler_forward));
   return output;
+}
+
+at::Tensor forward(const at::Tensor& x, const at::Tensor& offset, int64_t groups) {
+  check_offset_sampler(x, offset, groups);
+  auto output = at::empty_like(x);
+  return forward_out(x, offset, groups, output);
 }
 
 // Splits the gradient of x into bands of rows of at most 512 KB a block of channels.
@@ -101,5 +110,6 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad_output, const
 
 TORCH_LIBRARY_IMPL(freqfusion, CPU, m) {
   m.impl("offset_sampler", freqfusion::forward);
+  m.impl("offset_sampler.out", freqfusion::forward_out);
   m.impl("offset_sampler_backward", freqfusion::backward);
 }

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import torch
-from golden import instruction_sets, peak_memory_bytes
+from golden import Tally, instruction_sets, peak_memory_bytes
 
 TOLERANCES = {
     torch.float64: (1e-11, 1e-12),
@@ -59,10 +59,80 @@ def sweep_instruction_sets(tally, arguments):
         tally.group(f"dtypes, layouts and shapes, {name}")
 
 
-def registration(tally, operator, arguments):
+def run(goldens, sweep, others):
+    """A test program's main part: goldens(tally), sweep(tally) in every instruction set, the others once."""
+    tally = Tally()
+    if "--sweep" in sys.argv:
+        sweep(tally)
+        tally.finish()
+    if goldens is not None:
+        goldens(tally)
+    sweep_instruction_sets(tally, sys.argv[1:3])
+    for test in others:
+        test(tally)
+    tally.finish()
+
+
+def given_outputs(shape, dtype):
+    """Room for an output in every layout that a caller may give: (name, tensor), filled with NaN."""
+    n, c, h, w = shape
+    blank = torch.full(shape, float("nan"), dtype=dtype)
+    yield from layouts(blank)
+    pitch = w + 3
+    rows = torch.full((n, h, c, pitch), float("nan"), dtype=dtype)
+    yield "row-planar", rows.permute(0, 2, 1, 3)[..., :w]
+    yield "transposed", torch.full((n, c, w, h), float("nan"), dtype=dtype).transpose(2, 3)
+
+
+def row_planar(tensor):
+    """The same values as [N, H, C, pitch], seen as [N, C, H, W]: the layout of maps inside a module."""
+    n, c, h, w = tensor.shape
+    rows = torch.full((n, h, c, (w + 15) // 16 * 16 + 16), float("nan"), dtype=tensor.dtype)
+    return rows.permute(0, 2, 1, 3)[..., :w].copy_(tensor)
+
+
+def written_outputs(tally, operator, inputs, arguments, in_place=False):
+    """operator.out fills outputs of any layout, touches nothing else and refuses what it cannot write."""
+    want = operator(*inputs, *arguments)
+    for input_layout in ("given", "channels-last", "row-planar"):
+        given = inputs
+        if input_layout == "channels-last":
+            given = [value.contiguous(memory_format=torch.channels_last) for value in inputs]
+        elif input_layout == "row-planar":
+            given = [row_planar(value) for value in inputs]
+        for layout, out in given_outputs(want.shape, want.dtype):
+            what = f"{operator}.out, inputs {input_layout}, output {layout}"
+            result = operator(*given, *arguments, out=out)
+            tally.check(result.data_ptr() == out.data_ptr() and result.stride() == out.stride(), f"{what}: returns out")
+            tally.close(out, want, 1e-5, 1e-6, what)
+            everything = torch.empty(0, dtype=out.dtype).set_(out.untyped_storage())
+            written = everything.numel() - int(everything.isnan().sum())
+            tally.check(written == out.numel(), f"{what}: {written} values written, expected {out.numel()}")
+    first = inputs[0]
+    call = lambda out: operator(*inputs, *arguments, out=out)  # noqa: E731
+    tally.raises(lambda: call(torch.empty_like(want).double()), "for out, got Double", "dtype of out")
+    tally.raises(lambda: call(want[:, :, 1:]), r"expected shape .* for out, got", "shape of out")
+    tally.raises(lambda: call(want[:, :, :, :1].expand(want.shape)), "unsupported operation", "out overlaps itself")
+    if in_place:
+        copy = first.clone()
+        tally.close(operator(copy, *inputs[1:], *arguments, out=copy), want, 1e-6, 1e-7, "in place")
+    elif first.shape == want.shape:
+        tally.raises(lambda: call(first), "unsupported operation", "out is an input")
+    leaf = first.clone().requires_grad_()
+    result = operator(leaf, *inputs[1:], *arguments, out=torch.empty_like(want))
+    tally.raises(lambda: result.sum().backward(), "not implemented", "gradient through out")
+    out = torch.empty_like(want)
+    before = out._version
+    call(out)
+    tally.check(out._version > before, "out counts as written")
+    registration(tally, operator.out, (*inputs, *arguments), {"out": torch.empty_like(want)})
+    tally.group("given outputs")
+
+
+def registration(tally, operator, arguments, keywords=None):
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
     try:
-        results = torch.library.opcheck(operator, arguments, test_utils=checks)
+        results = torch.library.opcheck(operator, arguments, keywords or {}, test_utils=checks)
         for check in checks:
             tally.check(results[check] == "SUCCESS", f"{operator}: {check} is {results[check]}")
     except Exception as error:

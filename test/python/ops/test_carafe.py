@@ -1,25 +1,23 @@
 """The operator carafe in PyTorch: python test_carafe.py LIBRARY GOLDENS
 
 LIBRARY is libfreqfusion_ops.so, GOLDENS the folder of the golden families. Every instruction set of this machine is
-tested in a child process of its own. Prints one line a group and `N passed, N failed`; exits 1 on a failure.
+tested in a child process of its own (--sweep). Prints one line a group and `N passed, N failed`; exits 1 on a failure.
 """
 
 import itertools
-import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
-from golden import Tally, cases, instruction_sets, peak_memory_bytes, uniform
+from golden import cases, peak_memory_bytes, uniform
+from operator_checks import registration, run, written_outputs
 
 LIBRARY, GOLDENS = sys.argv[1], Path(sys.argv[2])
 torch.ops.load_library(LIBRARY)
 carafe = torch.ops.freqfusion.carafe
 carafe_backward = torch.ops.freqfusion.carafe_backward
-tally = Tally()
 
 
 def slow_carafe(features, masks, k, groups, scale, border):
@@ -69,7 +67,7 @@ def maps(name, n, channels, height, width, k, groups, scale, dtype):
     return [value.to(dtype) for value in (features, masks, grad)]
 
 
-def compare(name, shape, k, groups, scale, border, dtype=torch.float32, layouts=("nchw", "nchw", "nchw")):
+def compare(tally, name, shape, k, groups, scale, border, dtype=torch.float32, layouts=("nchw", "nchw", "nchw")):
     features, masks, grad = maps(name, *shape, k, groups, scale, dtype)
     wide = torch.float64
     slow_inputs = [features.to(wide).requires_grad_(), masks.to(wide).requires_grad_()]
@@ -91,7 +89,7 @@ def compare(name, shape, k, groups, scale, border, dtype=torch.float32, layouts=
     return features, masks, grad
 
 
-def test_goldens():
+def test_goldens(tally):
     for case in cases(GOLDENS / "carafe"):
         config = case.config
         arguments = (config["kernel_size"], config["group"], config["up"], config["border"])
@@ -106,15 +104,15 @@ def test_goldens():
     tally.group("golden cases")
 
 
-def test_common_shapes():
+def test_common_shapes(tally):
     for k, scale in ((5, 2), (3, 1), (5, 1), (1, 2), (7, 2)):
         for channels, height, width in ((8, 7, 36), (9, 6, 33), (25, 5, 17), (70, 4, 16)):
             for layout, border in itertools.product(("nchw", "nhwc"), ("zeros", "reflect")):
-                compare("common", (1, channels, height, width), k, 1, scale, border, layouts=[layout] * 3)
+                compare(tally, "common", (1, channels, height, width), k, 1, scale, border, layouts=[layout] * 3)
     tally.group("common kernels, channels and widths")
 
 
-def test_random_shapes():
+def test_random_shapes(tally):
     pick = random.Random(7)
     layouts = ("nchw", "nhwc", "sliced", "sliced nhwc", "every second", "transposed")
     for index in range(160):
@@ -124,24 +122,24 @@ def test_random_shapes():
         least = k // 2 + 1 if border == "reflect" else 1
         shape = (pick.randint(1, 2), groups * pick.randint(1, 20), least + pick.randint(0, 7), least + pick.randint(0, 37))
         dtype = pick.choice((torch.float32, torch.float32, torch.float64, torch.float16, torch.bfloat16))
-        compare(f"random{index}", shape, k, groups, scale, border, dtype, [pick.choice(layouts) for _ in range(3)])
+        compare(tally, f"random{index}", shape, k, groups, scale, border, dtype, [pick.choice(layouts) for _ in range(3)])
     tally.group("random shapes, layouts and dtypes")
 
 
-def test_large_kernels():
+def test_large_kernels(tally):
     for k, scale, border, layout in ((31, 1, "zeros", "nchw"), (31, 2, "reflect", "nchw"), (31, 1, "reflect", "nhwc"),
                                      (15, 4, "reflect", "nchw"), (17, 3, "zeros", "nhwc"), (31, 4, "zeros", "nchw")):  # fmt: skip
         least = k // 2 + 1 if border == "reflect" else 3
-        compare("large", (1, 5, least, least + 9), k, 1, scale, border, layouts=[layout] * 3)
+        compare(tally, "large", (1, 5, least, least + 9), k, 1, scale, border, layouts=[layout] * 3)
     tally.group("large kernels")
 
 
-def test_degenerate_shapes():
+def test_degenerate_shapes(tally):
     for layout in ("nchw", "nhwc"):
-        compare("one", (1, 4, 1, 1), 5, 2, 2, "zeros", layouts=[layout] * 3)
-        compare("small", (2, 6, 2, 3), 7, 3, 3, "zeros", layouts=[layout] * 3)
-        compare("row", (1, 3, 1, 50), 5, 1, 4, "zeros", layouts=[layout] * 3)
-        compare("column", (1, 3, 50, 1), 5, 1, 2, "zeros", layouts=[layout] * 3)
+        compare(tally, "one", (1, 4, 1, 1), 5, 2, 2, "zeros", layouts=[layout] * 3)
+        compare(tally, "small", (2, 6, 2, 3), 7, 3, 3, "zeros", layouts=[layout] * 3)
+        compare(tally, "row", (1, 3, 1, 50), 5, 1, 4, "zeros", layouts=[layout] * 3)
+        compare(tally, "column", (1, 3, 50, 1), 5, 1, 2, "zeros", layouts=[layout] * 3)
         for shape in ((0, 4, 5, 5), (1, 0, 5, 5), (2, 4, 0, 5), (2, 4, 5, 0)):
             features, masks, grad = maps("empty", *shape, 3, 1, 2, torch.float32)
             output = carafe(laid_out(features, layout), laid_out(masks, layout), 3, 1, 2)
@@ -152,7 +150,7 @@ def test_degenerate_shapes():
     tally.group("degenerate shapes")
 
 
-def test_special_values():
+def test_special_values(tally):
     """Taps outside the map contribute nothing, whatever their mask holds; nothing leaks between windows."""
     for layout, width in itertools.product(("nchw", "nhwc"), (40, 7)):
         k, scale = 5, 2
@@ -180,7 +178,7 @@ def test_special_values():
     tally.group("NaN and infinity")
 
 
-def test_determinism_and_threads():
+def test_determinism_and_threads(tally):
     for layout in ("nchw", "nhwc"):
         features, masks, grad = (laid_out(value, layout) for value in maps("threads", 2, 48, 24, 40, 5, 2, 2, torch.float32))
         results = []
@@ -194,7 +192,7 @@ def test_determinism_and_threads():
     tally.group("thread counts")
 
 
-def test_gradcheck():
+def test_gradcheck(tally):
     for groups, scale, border in ((1, 2, "zeros"), (2, 1, "reflect"), (2, 3, "zeros")):
         features, masks, _ = maps("gradcheck", 1, 4, 3, 4, 3, groups, scale, torch.float64)
         inputs = (features.requires_grad_(), masks.requires_grad_())
@@ -207,20 +205,16 @@ def test_gradcheck():
     tally.group("gradcheck")
 
 
-def test_opcheck():
+def test_opcheck(tally):
     features, masks, grad = maps("opcheck", 2, 4, 5, 6, 3, 2, 2, torch.float32)
-    tests = ["test_schema", "test_faketensor", "test_autograd_registration"]
     for layout in ("nchw", "nhwc"):
         inputs = [laid_out(value, layout).requires_grad_() for value in (features, masks)]
-        outcome = torch.library.opcheck(carafe, (*inputs, 3, 2, 2, "reflect"), test_utils=tests, raise_exception=False)
-        tally.check(set(outcome.values()) == {"SUCCESS"}, f"opcheck carafe {layout}: {outcome}")
-        arguments = (laid_out(grad, layout), *inputs, 3, 2, 2, "reflect")
-        outcome = torch.library.opcheck(carafe_backward, arguments, test_utils=tests, raise_exception=False)
-        tally.check(set(outcome.values()) == {"SUCCESS"}, f"opcheck carafe_backward {layout}: {outcome}")
+        registration(tally, carafe.default, (*inputs, 3, 2, 2, "reflect"))
+        registration(tally, carafe_backward.default, (laid_out(grad, layout), *inputs, 3, 2, 2, "reflect"))
     tally.group("opcheck")
 
 
-def test_errors():
+def test_errors(tally):
     features, masks = torch.zeros(1, 4, 4, 4), torch.zeros(1, 25, 8, 8)
     grad = torch.zeros(1, 4, 8, 8)
     refusals = [
@@ -247,7 +241,7 @@ def test_errors():
     tally.group("refused arguments")
 
 
-def test_memory():
+def test_memory(tally):
     """Peak memory is the inputs and the outputs and less than a tenth more."""
     for layout in ("nchw", "nhwc"):
         features, masks, grad = (laid_out(value, layout) for value in maps("memory", 1, 128, 128, 128, 5, 1, 2, torch.float32))
@@ -260,7 +254,7 @@ def test_memory():
     tally.group("peak memory")
 
 
-def test_streamed_outputs():
+def test_streamed_outputs(tally):
     """Outputs above 24 MB are written past the caches."""
     for layout, dtype in itertools.product(("nchw", "nhwc"), (torch.float32, torch.bfloat16)):
         channels = 64 if dtype == torch.float32 else 128
@@ -273,38 +267,18 @@ def test_streamed_outputs():
     tally.group("streamed outputs")
 
 
-def run_here():
+def test_outputs(tally):
+    for groups, scale, k in ((1, 2, 5), (2, 1, 3), (1, 3, 3)):
+        features, masks, _ = maps("outputs", 2, 6, 5, 37, k, groups, scale, torch.float32)
+        written_outputs(tally, carafe, (features, masks), (k, groups, scale, "zeros"))
+
+
+def sweep(tally):
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    tests = [test_goldens, test_common_shapes, test_random_shapes, test_large_kernels, test_degenerate_shapes,
-             test_special_values, test_determinism_and_threads, test_streamed_outputs]  # fmt: skip
-    if os.environ.get("FREQFUSION_ISA") == instruction_sets()[-1]:
-        tests += [test_gradcheck, test_opcheck, test_errors, test_memory]
-    for test in tests:
-        test()
-    tally.finish()
+    for test in (test_goldens, test_common_shapes, test_random_shapes, test_large_kernels, test_degenerate_shapes,
+                 test_special_values, test_determinism_and_threads, test_streamed_outputs):  # fmt: skip
+        test(tally)
 
 
-def run_children():
-    """The choice of an instruction set is made once in a process."""
-    passed = failed = 0
-    for isa in instruction_sets():
-        print(f"instruction set {isa}", flush=True)
-        child = subprocess.run([sys.executable, __file__, LIBRARY, str(GOLDENS)], env={**os.environ, "FREQFUSION_ISA": isa, "OMP_WAIT_POLICY": "passive"},
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
-        *lines, last = child.stdout.strip().splitlines() or [""]
-        print("\n".join(lines), flush=True)
-        counts = last.replace(",", "").split()
-        complete = len(counts) == 4 and counts[1] == "passed"
-        passed += int(counts[0]) if complete else 0
-        failed += int(counts[2]) if complete else 1
-        if not complete:
-            print(f"  failed: the child ended with code {child.returncode}: {last}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    raise SystemExit(1 if failed else 0)
-
-
-if "FREQFUSION_ISA" in os.environ:
-    run_here()
-else:
-    run_children()
+run(None, sweep, (test_gradcheck, test_opcheck, test_errors, test_outputs, test_memory))

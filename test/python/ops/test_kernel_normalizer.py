@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from golden import Tally, cases
+from golden import cases
 from operator_checks import TOLERANCES, layouts, memory, no_double_backward, registration, same_format
-from operator_checks import sweep_instruction_sets
+from operator_checks import run, written_outputs
 
 torch.ops.load_library(sys.argv[1])
 operators = torch.ops.freqfusion
@@ -138,18 +138,10 @@ def peak(tally):
     tally.group("peak memory")
 
 
-def main():
-    tally = Tally()
-    if "--sweep" in sys.argv:
-        sweep(tally)
-        tally.finish()
-    goldens(tally)
-    sweep_instruction_sets(tally, sys.argv[1:3])
-    gradients(tally)
-    registrations(tally)
-    errors(tally)
-    peak(tally)
-    tally.finish()
+def outputs(tally):
+    torch.manual_seed(3)
+    inputs = (torch.randn(2, 18, 5, 37),)
+    written_outputs(tally, operators.kernel_normalizer, inputs, (3, True, 2), in_place=True)
 
 
-main()
+run(goldens, sweep, (gradients, registrations, errors, outputs, peak))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from golden import Tally, cases
+from golden import cases
 from operator_checks import TOLERANCES, distant_planes, layouts, memory, no_double_backward, registration
-from operator_checks import same_format, sweep_instruction_sets
+from operator_checks import run, same_format, written_outputs
 
 torch.ops.load_library(sys.argv[1])
 operators = torch.ops.freqfusion
@@ -147,18 +147,9 @@ def peak(tally):
     tally.group("peak memory")
 
 
-def main():
-    tally = Tally()
-    if "--sweep" in sys.argv:
-        sweep(tally)
-        tally.finish()
-    goldens(tally)
-    sweep_instruction_sets(tally, sys.argv[1:3])
-    gradients(tally)
-    registrations(tally)
-    errors(tally)
-    peak(tally)
-    tally.finish()
+def outputs(tally):
+    torch.manual_seed(3)
+    written_outputs(tally, operators.local_similarity, (torch.randn(2, 9, 11, 37),), (3, 2, "cosine"))
 
 
-main()
+run(goldens, sweep, (gradients, registrations, errors, outputs, peak))
