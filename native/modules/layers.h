@@ -56,6 +56,9 @@ class GroupNorm final : public Module {
   GroupNorm(int64_t groups, int64_t channels, double eps = 1e-5);
   at::Tensor forward(const at::Tensor& x) const;
 
+  int64_t groups() const { return groups_; }
+  double eps() const { return eps_; }
+
   at::Tensor weight, bias;
 
  private:

@@ -5,6 +5,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/border.cpp
   ${ops}/carafe.cpp
   ${ops}/conv_mlp.cpp
+  ${ops}/group_norm.cpp
   ${ops}/high_pass.cpp
   ${ops}/kernel_normalizer.cpp
   ${ops}/kernel_predictor.cpp
@@ -13,9 +14,11 @@ add_library(freqfusion_ops SHARED
   ${ops}/panels.cpp
   ${ops}/pointwise_conv.cpp
   ${ops}/row_conv.cpp
+  ${ops}/sampling_offset.cpp
   ${ops}/strip_convs.cpp
   ${ops}/cpu/carafe.cpp
   ${ops}/cpu/conv_mlp.cpp
+  ${ops}/cpu/group_norm.cpp
   ${ops}/cpu/high_pass.cpp
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/kernel_predictor.cpp
@@ -24,6 +27,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/cpu/pointwise_conv.cpp
   ${ops}/cpu/roofs.cpp
   ${ops}/cpu/row_conv.cpp
+  ${ops}/cpu/sampling_offset.cpp
   ${ops}/cpu/strip_convs.cpp
   ${ops}/cpu/isa.cpp)
 
@@ -35,6 +39,7 @@ set(kernel_sources
   ${ops}/cpu/carafe_backward_kernels.cpp
   ${ops}/cpu/carafe_backward_nhwc_kernels.cpp
   ${ops}/cpu/conv_mlp_kernels.cpp
+  ${ops}/cpu/group_norm_kernels.cpp
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/kernel_predictor_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
@@ -42,6 +47,7 @@ set(kernel_sources
   ${ops}/cpu/pointwise_conv_kernels.cpp
   ${ops}/cpu/roofs_kernels.cpp
   ${ops}/cpu/row_conv_kernels.cpp
+  ${ops}/cpu/sampling_offset_kernels.cpp
   ${ops}/cpu/strip_convs_kernels.cpp)
 set(isa_names baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

@@ -11,10 +11,14 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "native/modules/error.h"
-#include "native/ops/carafe.h"
+#include "native/ops/high_pass.h"
 #include "native/ops/kernel_normalizer.h"
+#include "native/ops/kernel_predictor.h"
+#include "native/ops/row_conv.h"
+#include "native/ops/row_layout.h"
 
 namespace freqfusion {
 
@@ -61,11 +65,8 @@ at::Tensor pad_edge(const at::Tensor& map, const Pair& size) {
   return at::replication_pad2d(map, std::array<int64_t, 4>{0, size[1] - map.size(3), 0, size[0] - map.size(2)});
 }
 
-// Stages carry the names and numbers of the reference's calls.
-at::Tensor encode(const Conv2d& encoder, const at::Tensor& x, const char* stage, Trace* stages) {
-  at::Tensor logits = encoder.forward(x);
-  trace(stages, stage, logits);
-  return logits;
+at::Tensor as(const at::Tensor& mask, at::ScalarType dtype, at::MemoryFormat format) {
+  return mask.to(dtype).contiguous(format);
 }
 
 void trace_normalized(Trace* stages, int call, const at::Tensor& logits, const at::Tensor& mask) {
@@ -132,11 +133,14 @@ FreqFusion::Fused FreqFusion::forward(const at::Tensor& hr, const at::Tensor& lr
   const Inputs in = fit(hr, lr);
   Guidance guidance = guide(in, options_.use_high_pass ? Masks::low_and_high : Masks::low, stages);
   at::Tensor lr_out = low_pass(in, guidance.mask_lr);
-  if (sampler_) lr_out = sampler_->forward(guidance.hr, guidance.lr, lr_out, stages).output;
+  if (sampler_) lr_out = sampler_->sample(guidance.hr, guidance.lr, lr_out, stages).output;
   guidance.hr.reset();
   guidance.lr.reset();
   // Without the high-pass branch the reference hands hr back as it came.
-  const at::Tensor hr_out = options_.use_high_pass ? high_pass(in.hr, guidance.mask_hr, options_.hr_residual) : hr;
+  const at::Tensor hr_out =
+      options_.use_high_pass
+          ? high_pass(in.hr, guidance.mask_hr, filter(options_.highpass_kernel, 1), options_.hr_residual)
+          : hr;
   return {crop(guidance.mask_lr, in.size), crop(hr_out, in.size), crop(lr_out, in.size)};
 }
 
@@ -168,64 +172,90 @@ FreqFusion::Inputs FreqFusion::fit(const at::Tensor& hr, const at::Tensor& lr) c
 }
 
 FreqFusion::Guidance FreqFusion::guide(const Inputs& in, Masks wanted, Trace* stages) const {
-  Guidance guidance{hr_compressor_.forward(in.hr), lr_compressor_.forward(in.lr), {}, {}};
+  Guidance guidance{row_conv(in.hr, hr_compressor_.weight, hr_compressor_.bias),
+                    row_conv(in.lr, lr_compressor_.weight, lr_compressor_.bias),
+                    {},
+                    {}};
   trace(stages, "compressedHr", guidance.hr);
   trace(stages, "compressedLr", guidance.lr);
+  const Kind kind{in.hr.scalar_type(), in.hr.suggest_memory_format()};
   if (!options_.semi_conv) {
-    guide_by_resized(guidance, wanted, stages);
+    guide_by_resized(guidance, kind, wanted, stages);
   } else if (options_.comp_feat_upsample) {
-    guide_by_filters(guidance, wanted, stages);
+    guide_by_filters(guidance, kind, wanted, stages);
   } else {
-    guide_by_sum(guidance, wanted, stages);
+    guide_by_sum(guidance, kind, wanted, stages);
   }
   return guidance;
 }
 
 // The default flow: the filters themselves bring the kernels' logits of both resolutions together.
-void FreqFusion::guide_by_filters(Guidance& guidance, Masks wanted, Trace* stages) const {
-  const CarafeOptions doubling{options_.lowpass_kernel, options_.up_group, 2, options_.border};
-
-  const at::Tensor high_hr = encode(*encoder2_, guidance.hr, "contentEncoder2Call0", stages);
-  guidance.hr = high_pass(guidance.hr, normalize(high_hr, options_.highpass_kernel, 0, stages), true);
+void FreqFusion::guide_by_filters(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const {
+  KernelLogits logits;
+  logits.high_hr = encode(*encoder2_, guidance.hr, "contentEncoder2Call0", stages);
+  const at::Tensor sharpener = normalize(logits.high_hr, options_.highpass_kernel, 0, stages);
+  const at::Tensor enhanced = empty_rows(guidance.hr.sizes(), guidance.hr.options());
+  high_pass_out(enhanced, guidance.hr, sharpener, filter(options_.highpass_kernel, 1), true);
+  guidance.hr = enhanced;
   trace(stages, "compressedHrEnhanced", guidance.hr);
 
-  const at::Tensor low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
-  const at::Tensor first_mask_lr = normalize(low_hr, options_.lowpass_kernel, 1, stages);
-  const at::Tensor low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", stages);
-  const at::Tensor low = carafe(low_lr, first_mask_lr, doubling).add_(low_hr);
-  guidance.mask_lr = normalize(low, options_.lowpass_kernel, 2, stages);
+  logits.low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
+  logits.low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", stages);
+  if (wanted == Masks::low_and_high) {
+    logits.high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", stages);
+  } else {
+    logits.high_hr.reset();
+  }
+  PredictedKernels kernels = kernel_predictor(logits,
+                                              {.lowpass_kernel = options_.lowpass_kernel,
+                                               .highpass_kernel = options_.highpass_kernel,
+                                               .groups = options_.up_group,
+                                               .hamming = options_.hamming_window,
+                                               .border = options_.border},
+                                              kind.dtype, kind.format, stages != nullptr);
+  guidance.mask_lr = std::move(kernels.mask_lr);
+  guidance.mask_hr = std::move(kernels.mask_hr);
+  if (stages == nullptr) return;
+  trace_normalized(stages, 1, logits.low_hr, kernels.first_mask);
+  trace_normalized(stages, 2, kernels.low, guidance.mask_lr);
   if (wanted == Masks::low) return;
-
   // The reference's call 3 normalises the same logits again.
-  trace_normalized(stages, 3, low, guidance.mask_lr);
-  const at::Tensor high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", stages);
-  const at::Tensor high = carafe(high_lr, guidance.mask_lr, doubling).add_(high_hr);
-  guidance.mask_hr = normalize(high, options_.highpass_kernel, 4, stages);
+  trace_normalized(stages, 3, kernels.low, guidance.mask_lr);
+  trace_normalized(stages, 4, kernels.high, guidance.mask_hr);
 }
 
 // semi_conv without comp_feat_upsample: logits of both resolutions, lr's grown by nearest, summed.
-void FreqFusion::guide_by_sum(Guidance& guidance, Masks wanted, Trace* stages) const {
+void FreqFusion::guide_by_sum(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const {
   const Pair size = size_of(guidance.hr);
   const at::Tensor low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
   const at::Tensor low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", stages);
-  guidance.mask_lr = normalize(nearest(low_lr, size).add_(low_hr), options_.lowpass_kernel, 0, stages);
+  guidance.mask_lr =
+      as(normalize(nearest(low_lr, size).add_(low_hr), options_.lowpass_kernel, 0, stages), kind.dtype, kind.format);
   if (wanted == Masks::low) return;
 
   const at::Tensor high_hr = encode(*encoder2_, guidance.hr, "contentEncoder2Call0", stages);
   const at::Tensor high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", stages);
-  guidance.mask_hr = normalize(nearest(high_lr, size).add_(high_hr), options_.highpass_kernel, 1, stages);
+  guidance.mask_hr =
+      as(normalize(nearest(high_lr, size).add_(high_hr), options_.highpass_kernel, 1, stages), kind.dtype, kind.format);
 }
 
 // Without semi_conv: the compressed features are summed first, at hr's size, whatever lr's size is.
-void FreqFusion::guide_by_resized(Guidance& guidance, Masks wanted, Trace* stages) const {
+void FreqFusion::guide_by_resized(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const {
   const at::Tensor sum = nearest(guidance.lr, size_of(guidance.hr)).add_(guidance.hr);
   trace(stages, "compressedSum", sum);
   const at::Tensor low = encode(encoder_, sum, "contentEncoderCall0", stages);
-  guidance.mask_lr = normalize(low, options_.lowpass_kernel, 0, stages);
+  guidance.mask_lr = as(normalize(low, options_.lowpass_kernel, 0, stages), kind.dtype, kind.format);
   if (wanted == Masks::low) return;
 
   const at::Tensor high = encode(*encoder2_, sum, "contentEncoder2Call0", stages);
-  guidance.mask_hr = normalize(high, options_.highpass_kernel, 1, stages);
+  guidance.mask_hr = as(normalize(high, options_.highpass_kernel, 1, stages), kind.dtype, kind.format);
+}
+
+// Stages carry the names and numbers of the reference's calls.
+at::Tensor FreqFusion::encode(const Conv2d& encoder, const at::Tensor& x, const char* stage, Trace* stages) const {
+  at::Tensor logits = row_conv(x, encoder.weight, encoder.bias, options_.encoder_dilation);
+  trace(stages, stage, logits);
+  return logits;
 }
 
 at::Tensor FreqFusion::normalize(const at::Tensor& logits, int64_t kernel, int call, Trace* stages) const {
@@ -234,18 +264,14 @@ at::Tensor FreqFusion::normalize(const at::Tensor& logits, int64_t kernel, int c
   return mask;
 }
 
-at::Tensor FreqFusion::low_pass(const Inputs& in, const at::Tensor& mask) const {
-  if (options_.semi_conv) {
-    return carafe(in.lr, mask, {options_.lowpass_kernel, options_.up_group, 2, options_.border});
-  }
-  const at::Tensor grown = resize(in.lr, size_of(in.hr), options_.upsample_mode, options_.align_corners);
-  return carafe(grown, mask, {options_.lowpass_kernel, options_.up_group, 1, options_.border});
+CarafeOptions FreqFusion::filter(int64_t kernel, int64_t scale) const {
+  return {kernel, options_.up_group, scale, options_.border};
 }
 
-at::Tensor FreqFusion::high_pass(const at::Tensor& x, const at::Tensor& mask, bool residual) const {
-  at::Tensor low = carafe(x, mask, {options_.highpass_kernel, options_.up_group, 1, options_.border});
-  // Beyond the end of the way from low to x: low + 2 (x - low) = x + (x - low), in one pass over memory.
-  return residual ? low.lerp_(x, 2) : low.sub_(x).neg_();
+at::Tensor FreqFusion::low_pass(const Inputs& in, const at::Tensor& mask) const {
+  if (options_.semi_conv) return carafe(in.lr, mask, filter(options_.lowpass_kernel, 2));
+  const at::Tensor grown = resize(in.lr, size_of(in.hr), options_.upsample_mode, options_.align_corners);
+  return carafe(grown, mask, filter(options_.lowpass_kernel, 1));
 }
 
 void FreqFusion::initialize(uint64_t seed) {
@@ -288,7 +314,9 @@ NamedTensors FreqFusion::run(const std::string& method, const NamedTensors& inpu
     const Inputs in = fit(inputs.require("hrFeat"), inputs.require("lrFeat"));
     const Guidance guidance = guide(in, Masks::low_and_high, log);
     outputs.add("maskHr", crop(guidance.mask_hr, in.size));
-    outputs.add("hrFeat", crop(high_pass(in.hr, guidance.mask_hr, options_.hr_residual), in.size));
+    outputs.add(
+        "hrFeat",
+        crop(high_pass(in.hr, guidance.mask_hr, filter(options_.highpass_kernel, 1), options_.hr_residual), in.size));
   } else if (method == "offsetGenerator") {
     require_option(options_.feature_resample, "featureResample", "the offset generator");
     outputs = run_offset_generator(inputs, log);
@@ -309,7 +337,7 @@ NamedTensors FreqFusion::run_offset_generator(const NamedTensors& inputs, Trace*
   } else {
     const Inputs in = fit(inputs.require("hrFeat"), inputs.require("lrFeat"));
     const Guidance guidance = guide(in, Masks::low, stages);
-    result = sampler_->forward(guidance.hr, guidance.lr, low_pass(in, guidance.mask_lr), stages);
+    result = sampler_->sample(guidance.hr, guidance.lr, low_pass(in, guidance.mask_lr), stages);
     size = in.size;
   }
   NamedTensors outputs;

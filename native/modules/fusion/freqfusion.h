@@ -7,6 +7,7 @@
 #include "native/modules/fusion/freqfusion_options.h"
 #include "native/modules/fusion/offset_generator.h"
 #include "native/modules/layers.h"
+#include "native/ops/carafe.h"
 
 namespace freqfusion {
 
@@ -46,21 +47,27 @@ class FreqFusion final : public Module {
   };
   // What both filters and the offset generator are made from.
   struct Guidance {
-    at::Tensor hr, lr;  // compressed features; hr is the enhanced one where the flow enhances it
+    at::Tensor hr, lr;  // compressed features, float32 row by row; hr is the enhanced one where the flow enhances it
     at::Tensor mask_lr;
     at::Tensor mask_hr;  // undefined unless asked for
+  };
+  // Of the masks: as the maps that they are applied to.
+  struct Kind {
+    at::ScalarType dtype;
+    at::MemoryFormat format;
   };
   enum class Masks { low, low_and_high };
 
   Inputs fit(const at::Tensor& hr, const at::Tensor& lr) const;
   Guidance guide(const Inputs& in, Masks wanted, Trace* stages) const;
-  void guide_by_filters(Guidance& guidance, Masks wanted, Trace* stages) const;
-  void guide_by_sum(Guidance& guidance, Masks wanted, Trace* stages) const;
-  void guide_by_resized(Guidance& guidance, Masks wanted, Trace* stages) const;
+  void guide_by_filters(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const;
+  void guide_by_sum(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const;
+  void guide_by_resized(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const;
+  at::Tensor encode(const Conv2d& encoder, const at::Tensor& x, const char* stage, Trace* stages) const;
   // `call` numbers it among the reference's calls, for the stages.
   at::Tensor normalize(const at::Tensor& logits, int64_t kernel, int call, Trace* stages) const;
+  CarafeOptions filter(int64_t kernel, int64_t scale) const;
   at::Tensor low_pass(const Inputs& in, const at::Tensor& mask) const;
-  at::Tensor high_pass(const at::Tensor& x, const at::Tensor& mask, bool residual) const;
   NamedTensors run_offset_generator(const NamedTensors& inputs, Trace* stages) const;
 
   const FreqFusionOptions options_;

@@ -2,11 +2,14 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/pixel_unshuffle.h>
 
 #include "native/modules/error.h"
+#include "native/ops/group_norm.h"
 #include "native/ops/local_similarity.h"
 #include "native/ops/offset_sampler.h"
+#include "native/ops/row_conv.h"
+#include "native/ops/row_layout.h"
+#include "native/ops/sampling_offset.h"
 
 namespace freqfusion {
 
@@ -14,7 +17,6 @@ namespace {
 
 constexpr int64_t kDilation = 2;  // of the similarity's window
 constexpr int64_t kTaps = 4;      // output pixels of one low-resolution pixel
-constexpr double kScaleWithoutDirect = 0.25;
 
 int64_t norm_groups(int64_t channels) { return channels / 8; }
 
@@ -75,11 +77,6 @@ at::Tensor initial_position(int64_t groups) {
   return position;
 }
 
-// A convolution's result at low resolution plus another's at high resolution, its 2 x 2 blocks laid into channels.
-at::Tensor both_resolutions(const Conv2d& lr_conv, const at::Tensor& lr, const Conv2d& hr_conv, const at::Tensor& hr) {
-  return at::pixel_unshuffle(hr_conv.forward(hr), 2).add_(lr_conv.forward(lr));
-}
-
 }  // namespace
 
 DirectionFeat parse_direction_feat(const Options& options) {
@@ -111,40 +108,56 @@ OffsetGenerator::OffsetGenerator(const OffsetGeneratorOptions& options)
 }
 
 OffsetGenerator::Features OffsetGenerator::features(const at::Tensor& x, const std::optional<GroupNorm>& norm) const {
-  const at::Tensor normed = norm ? norm->forward(x) : x;
-  const at::Tensor similarity = local_similarity(normed, options_.local_window, kDilation, Similarity::cosine);
+  const int64_t channels = x.size(1), similarities = options_.local_window * options_.local_window - 1;
+  const auto type = x.options().dtype(accumulator_type(x.scalar_type()));
+  const at::Tensor both = empty_rows({x.size(0), channels + similarities, x.size(2), x.size(3)}, type);
+  const at::Tensor normed = both.narrow(1, 0, channels), similarity = both.narrow(1, channels, similarities);
+  if (norm) {
+    group_norm_out(normed, x, norm->groups(), norm->weight, norm->bias, norm->eps());
+  } else {
+    normed.copy_(x);
+  }
+  local_similarity_out(similarity, normed, options_.local_window, kDilation, Similarity::cosine);
   if (options_.direction_feat == DirectionFeat::sim) return {similarity, normed};
-  const at::Tensor both = at::cat({normed, similarity}, 1);
   return {both, both};
 }
 
+at::Tensor OffsetGenerator::guide(const Features& features, const Conv2d& offset,
+                                  const std::optional<Conv2d>& scale) const {
+  if (!scale) return row_conv(features.direction, offset.weight, offset.bias);
+  if (options_.direction_feat == DirectionFeat::sim) {
+    return at::cat({row_conv(features.direction, offset.weight, offset.bias),
+                    row_conv(features.magnitude, scale->weight, scale->bias)},
+                   1);
+  }
+  return row_conv(features.direction, at::cat({offset.weight, scale->weight}), at::cat({offset.bias, scale->bias}));
+}
+
 at::Tensor OffsetGenerator::offset(const at::Tensor& hr_x, const at::Tensor& lr_x, Trace* stages) const {
-  check_maps(hr_x, lr_x, nullptr);
   const Features hr = features(hr_x, norm_hr_);
   const Features lr = features(lr_x, norm_lr_);
   trace(stages, "hrSim", hr.direction);
   trace(stages, "lrSim", lr.direction);
-
-  at::Tensor offset = both_resolutions(offset_, lr.direction, hr_offset_, hr.direction);
-  if (direct_scale_) {
-    offset.mul_(both_resolutions(*direct_scale_, lr.magnitude, *hr_direct_scale_, hr.magnitude).sigmoid_());
-  } else {
-    offset.mul_(kScaleWithoutDirect);
-  }
-  offset.add_(init_pos_);
+  const at::Tensor offset = sampling_offset(guide(hr, hr_offset_, hr_direct_scale_), guide(lr, offset_, direct_scale_),
+                                            init_pos_, direct_scale_.has_value());
   trace(stages, "offset", offset);
   return offset;
 }
 
 OffsetGenerator::Result OffsetGenerator::forward(const at::Tensor& hr_x, const at::Tensor& lr_x,
                                                  const at::Tensor& feat2sample, Trace* stages) const {
-  check_maps(hr_x, lr_x, &feat2sample);
-  at::Tensor where = offset(hr_x, lr_x, stages);
+  check_maps(hr_x, lr_x, feat2sample);
+  return sample(hr_x, lr_x, feat2sample, stages);
+}
+
+OffsetGenerator::Result OffsetGenerator::sample(const at::Tensor& hr_x, const at::Tensor& lr_x,
+                                                const at::Tensor& feat2sample, Trace* stages) const {
+  at::Tensor where = offset(hr_x, lr_x, stages).to(feat2sample.scalar_type());
   at::Tensor output = offset_sampler(feat2sample, where, options_.groups);
   return {std::move(where), std::move(output)};
 }
 
-void OffsetGenerator::check_maps(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor* feat2sample) const {
+void OffsetGenerator::check_maps(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor& feat2sample) const {
   check_feature_map(hr_x, "hrX", options_.in_channels, offset_.weight);
   check_feature_map(lr_x, "lrX", options_.in_channels, offset_.weight);
   const bool doubled =
@@ -153,8 +166,7 @@ void OffsetGenerator::check_maps(const at::Tensor& hr_x, const at::Tensor& lr_x,
     throw Error::argument("ERR_SHAPE", "hrX", "exactly twice the height and width of lrX " + shape_text(lr_x),
                           shape_text(hr_x));
   }
-  if (feat2sample == nullptr) return;
-  const at::Tensor& map = *feat2sample;
+  const at::Tensor& map = feat2sample;
   check_feature_map(map, "feat2sample", map.dim() == 4 ? map.size(1) : 0, offset_.weight);
   const bool fits = map.size(0) == hr_x.size(0) && map.size(1) % options_.groups == 0 && map.size(1) > 0 &&
                     map.size(2) == hr_x.size(2) && map.size(3) == hr_x.size(3);

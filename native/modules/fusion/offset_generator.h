@@ -33,11 +33,13 @@ class OffsetGenerator final : public Module {
 
   explicit OffsetGenerator(const OffsetGeneratorOptions& options);
 
-  // hr_x [N, C, 2h, 2w], lr_x [N, C, h, w] -> offset. Stages: hrSim, lrSim (what the offset convolutions see), offset.
-  at::Tensor offset(const at::Tensor& hr_x, const at::Tensor& lr_x, Trace* stages = nullptr) const;
-  // The same, then feat2sample [N, Cf, 2h, 2w] resampled at the offset; Cf is a multiple of the groups.
+  // hr_x [N, C, 2h, 2w], lr_x [N, C, h, w], feat2sample [N, Cf, 2h, 2w] with Cf a multiple of the groups: the offset,
+  // and feat2sample resampled there. Stages: hrSim, lrSim (what the offset convolutions see), offset.
   Result forward(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor& feat2sample,
                  Trace* stages = nullptr) const;
+  // The same for maps that are known to fit; hr_x and lr_x may be float32 whatever the module's dtype.
+  Result sample(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor& feat2sample,
+                Trace* stages = nullptr) const;
 
   // Alone: offsets normal(0, 0.001), scales 0. FreqFusion overrides that with fill_xavier.
   void initialize(uint64_t seed) override;
@@ -46,12 +48,16 @@ class OffsetGenerator final : public Module {
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
 
  private:
-  // The inputs of the offset and of the scale convolutions at one resolution.
+  // The inputs of the offset and of the scale convolutions at one resolution: views of one map that holds the
+  // normalised features and, behind them, their similarities.
   struct Features {
     at::Tensor direction, magnitude;
   };
   Features features(const at::Tensor& x, const std::optional<GroupNorm>& norm) const;
-  void check_maps(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor* feat2sample) const;
+  // Directions, then (with direct scales) the scales' logits, at one resolution.
+  at::Tensor guide(const Features& features, const Conv2d& offset, const std::optional<Conv2d>& scale) const;
+  at::Tensor offset(const at::Tensor& hr_x, const at::Tensor& lr_x, Trace* stages) const;
+  void check_maps(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor& feat2sample) const;
   void reset_norms();
 
   const OffsetGeneratorOptions options_;
