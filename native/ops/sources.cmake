@@ -34,6 +34,8 @@ set(kernel_sources
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
+  ${ops}/cpu/pointwise_conv_kernels.cpp
+  ${ops}/cpu/strip_convs_kernels.cpp
   ${ops}/cpu/roofs_kernels.cpp)
 set(isa_names baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
