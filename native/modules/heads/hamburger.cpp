@@ -136,10 +136,9 @@ Hamburger::Hamburger(const HamburgerOptions& options)
 }
 
 at::Tensor Hamburger::forward(const at::Tensor& x, const at::Tensor& nmf_bases, Trace* stages) const {
-  const at::Tensor in = ham_in_.forward(x);
-  trace(stages, "hamIn", in);
-  const at::Tensor reconstruction = ham_.forward(at::relu(in), nmf_bases);
-  trace(stages, "nmf", reconstruction);
+  if (stages != nullptr) stages->add("hamIn", ham_in_.forward(x).to(dtype()));
+  const at::Tensor reconstruction = ham_.forward(ham_in_.forward(x, Activation::relu), nmf_bases);
+  if (stages != nullptr) stages->add("nmf", reconstruction.to(dtype()));
   at::Tensor enjoyed = ham_out_.forward(reconstruction).add_(x);
   return at::relu_(enjoyed);
 }
@@ -161,8 +160,9 @@ NamedTensors Hamburger::run(const std::string& method, const NamedTensors& input
   check_feature_map(x, "x", options_.ham_channels, ham_in_.first_parameter());
   const at::Tensor* bases = inputs.find("nmfBases");
   NamedTensors stages, outputs;
-  outputs.add("output", forward(x, bases != nullptr ? *bases : at::Tensor(),
-                                options.boolean("stages", false) ? &stages : nullptr));
+  const at::Tensor output = forward(x.to(compute_type(dtype())), bases != nullptr ? *bases : at::Tensor(),
+                                    options.boolean("stages", false) ? &stages : nullptr);
+  outputs.add("output", output.to(dtype()));
   for (const auto& [name, tensor] : stages.entries()) outputs.add(name, tensor);
   return outputs;
 }
