@@ -80,11 +80,7 @@ export function describeComparison(comparison: Comparison): {
   );
   return {
     head: [...describeEnvironment(environment), versions, describeRoofs(roofs)],
-    rows: cells(comparisonRows(comparison)).map((row, i) =>
-      row.map((cell, column) =>
-        i > 0 && column >= 6 && column <= 8 && /^0(\.0+)? ?%?$/.test(cell) ? '' : cell,
-      ),
-    ),
+    rows: cells(comparisonRows(comparison)),
     notes,
   };
 }
