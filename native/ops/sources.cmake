@@ -8,6 +8,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/high_pass.cpp
   ${ops}/kernel_normalizer.cpp
   ${ops}/local_similarity.cpp
+  ${ops}/nmf.cpp
   ${ops}/offset_sampler.cpp
   ${ops}/panels.cpp
   ${ops}/pointwise_conv.cpp
@@ -17,6 +18,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/cpu/high_pass.cpp
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/local_similarity.cpp
+  ${ops}/cpu/nmf.cpp
   ${ops}/cpu/offset_sampler.cpp
   ${ops}/cpu/pointwise_conv.cpp
   ${ops}/cpu/strip_convs.cpp
@@ -33,6 +35,7 @@ set(kernel_sources
   ${ops}/cpu/conv_mlp_kernels.cpp
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
+  ${ops}/cpu/nmf_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
   ${ops}/cpu/pointwise_conv_kernels.cpp
   ${ops}/cpu/strip_convs_kernels.cpp
