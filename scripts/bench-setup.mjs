@@ -2,11 +2,9 @@
 // npm run bench:setup -- --index-url URL, for those whose index offers only the CUDA build of torch.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { ROOT, VENV } from './bench-python.mjs';
 import { runAttached } from './libtorch/process.mjs';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const VENV = join(ROOT, 'bench', '.venv');
 const PYTHON = join(VENV, 'bin', 'python');
 
 async function run(command, ...args) {

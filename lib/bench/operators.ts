@@ -1,5 +1,6 @@
 import { DTYPE_BYTES, type DType } from '../dtype';
 import { carafe } from '../ops/carafe';
+import { highPass } from '../ops/high-pass';
 import { kernelNormalizer } from '../ops/kernel-normalizer';
 import { localSimilarity } from '../ops/local-similarity';
 import { offsetSampler } from '../ops/offset-sampler';
@@ -50,6 +51,13 @@ const CASES: readonly OperatorCase[] = [
     inputs: ({ channels }, make) => ({ features: make(channels, true), masks: make(9, true) }),
     run: ({ features, masks }) => carafe(features!, masks!, { kernelSize: 3, scale: 1 }),
     flops: ({ channels, high }) => carafeFlops(3, channels, high),
+    elements: ({ channels, high }) => 2 * channels * high + 9 * high,
+  },
+  {
+    name: 'high_pass k3',
+    inputs: ({ channels }, make) => ({ x: make(channels, true), masks: make(9, true) }),
+    run: ({ x, masks }) => highPass(x!, masks!, { kernelSize: 3 }),
+    flops: ({ channels, high }) => carafeFlops(3, channels, high) + 2 * channels * high,
     elements: ({ channels, high }) => 2 * channels * high + 9 * high,
   },
   {

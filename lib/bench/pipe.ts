@@ -21,7 +21,7 @@ import { carafeFlops, type Work } from './work';
 
 interface Request {
   do: 'environment' | 'prepare' | 'run' | 'save' | 'roofs' | 'peak';
-  threads?: number;
+  threads?: number | null;
   /** prepare: what to compute. */
   kind?: 'freqfusion' | 'carafe' | 'segnext';
   options?: FreqFusionOptions;
@@ -44,11 +44,11 @@ type Outputs = Record<string, Tensor> | undefined;
 let prepared: Prepared | undefined;
 
 async function answer(request: Request): Promise<Record<string, unknown>> {
+  if (request.threads !== undefined && request.threads !== null) setThreads(request.threads);
   switch (request.do) {
     case 'environment':
       return { ...environment() };
     case 'prepare':
-      if (request.threads !== undefined) setThreads(request.threads);
       prepared = await prepare(request);
       return { ...prepared.work };
     case 'run':
@@ -57,7 +57,7 @@ async function answer(request: Request): Promise<Record<string, unknown>> {
       await save(ready(), request.file!);
       return {};
     case 'roofs': {
-      const { copy, stream, fma } = await new RoofMeter().sample(5);
+      const { copy, stream, fma } = await new RoofMeter().sample(3);
       return { copy, stream, fma };
     }
     case 'peak':

@@ -70,15 +70,20 @@ export function cells(rows: readonly Row[]): string[][] {
       milliseconds(row.ms.median),
       milliseconds(row.ms.min),
       String(row.ms.runs),
-      row.gflops.toFixed(1),
-      row.gbs.toFixed(1),
-      `${(100 * row.roofShare).toFixed(row.roofShare < 0.01 ? 2 : row.roofShare < 0.1 ? 1 : 0)} %`,
+      ...rateCells(row),
       `${(row.peakRss / 1e6).toFixed(0)} MB`,
     ];
     if (compared) line.splice(5, 0, row.ratio === undefined ? '' : row.ratio.toFixed(row.ratio < 10 ? 2 : 1));
     return line;
   });
   return [header, ...lines];
+}
+
+/** Rates and share of the roof; empty for a row whose work is not counted. */
+function rateCells({ flops, gflops, gbs, roofShare }: Row): string[] {
+  if (flops === 0) return ['', '', ''];
+  const digits = roofShare < 0.01 ? 2 : roofShare < 0.1 ? 1 : 0;
+  return [gflops.toFixed(1), gbs.toFixed(1), `${(100 * roofShare).toFixed(digits)} %`];
 }
 
 /** A Markdown table of cells, the first row its header; columns after the second are aligned right. */

@@ -39,7 +39,7 @@ export interface Plot {
 
 const WIDTH = 860;
 const LEFT = 250;
-const RIGHT = 90;
+const RIGHT = 120;
 const BAR = 18;
 const ROOFLINE = 300;
 

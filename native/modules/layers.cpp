@@ -42,7 +42,8 @@ GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps) : groups_(gro
 }
 
 at::Tensor GroupNorm::forward(const at::Tensor& x) const {
-  return at::group_norm(x, groups_, weight, bias, eps_, false);
+  const at::ScalarType dtype = x.scalar_type();
+  return at::group_norm(x, groups_, weight.to(dtype), bias.to(dtype), eps_, false);
 }
 
 LayerNorm::LayerNorm(int64_t channels, double eps) : eps_(eps) {
@@ -53,7 +54,8 @@ LayerNorm::LayerNorm(int64_t channels, double eps) : eps_(eps) {
 
 at::Tensor LayerNorm::forward(const at::Tensor& x) const {
   const at::Tensor pixels = x.permute({0, 2, 3, 1});
-  return at::layer_norm(pixels, weight.sizes(), weight, bias, eps_, false).permute({0, 3, 1, 2});
+  const at::ScalarType dtype = x.scalar_type();
+  return at::layer_norm(pixels, weight.sizes(), weight.to(dtype), bias.to(dtype), eps_, false).permute({0, 3, 1, 2});
 }
 
 namespace {

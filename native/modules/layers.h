@@ -43,6 +43,7 @@ class BatchNorm2d final : public Module {
  public:
   explicit BatchNorm2d(int64_t channels, double eps = 1e-5);
   at::Tensor forward(const at::Tensor& x) const;
+  double eps() const { return eps_; }
 
   at::Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 
@@ -50,7 +51,7 @@ class BatchNorm2d final : public Module {
   double eps_;
 };
 
-// Group normalisation with an affine `weight` 1 and `bias` 0 [channels]. Eps 1e-5.
+// Group normalisation with an affine `weight` 1 and `bias` 0 [channels]. Eps 1e-5. Computed in the dtype of the map.
 class GroupNorm final : public Module {
  public:
   GroupNorm(int64_t groups, int64_t channels, double eps = 1e-5);
@@ -67,7 +68,7 @@ class GroupNorm final : public Module {
 };
 
 // Layer normalisation over the channels of [N, C, H, W], pixel by pixel; `weight` 1 and `bias` 0 [channels].
-// The result lies in channels-last memory. Eps 1e-5.
+// The result lies in channels-last memory. Eps 1e-5. Computed in the dtype of the map.
 class LayerNorm final : public Module {
  public:
   explicit LayerNorm(int64_t channels, double eps = 1e-5);

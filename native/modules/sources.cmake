@@ -5,6 +5,7 @@ add_library(freqfusion_modules OBJECT
   ${modules}/module.cpp
   ${modules}/options.cpp
   ${modules}/registry.cpp
+  ${modules}/folding.cpp
   ${modules}/layers.cpp
   ${modules}/fusion/freqfusion.cpp
   ${modules}/fusion/freqfusion_options.cpp

@@ -16,7 +16,8 @@ namespace freqfusion {
 // float64 throughout. The result lies in channels-last memory.
 struct PointwiseConvExtras {
   std::string_view activation = "none";
-  std::optional<at::Tensor> factor, residual, residual_scale;  // a residual without a scale is added as it is
+  std::optional<at::Tensor> factor = std::nullopt, residual = std::nullopt;
+  std::optional<at::Tensor> residual_scale = std::nullopt;  // a residual without a scale is added as it is
 };
 FREQFUSION_API at::Tensor pointwise_conv(const at::Tensor& x, const at::Tensor& weight,
                                          const std::optional<at::Tensor>& bias, int64_t out_channels,

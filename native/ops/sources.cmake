@@ -10,6 +10,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/kernel_normalizer.cpp
   ${ops}/kernel_predictor.cpp
   ${ops}/local_similarity.cpp
+  ${ops}/nmf.cpp
   ${ops}/offset_sampler.cpp
   ${ops}/panels.cpp
   ${ops}/pointwise_conv.cpp
@@ -23,6 +24,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/kernel_predictor.cpp
   ${ops}/cpu/local_similarity.cpp
+  ${ops}/cpu/nmf.cpp
   ${ops}/cpu/offset_sampler.cpp
   ${ops}/cpu/pointwise_conv.cpp
   ${ops}/cpu/roofs.cpp
@@ -43,6 +45,7 @@ set(kernel_sources
   ${ops}/cpu/kernel_normalizer_kernels.cpp
   ${ops}/cpu/kernel_predictor_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
+  ${ops}/cpu/nmf_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
   ${ops}/cpu/pointwise_conv_kernels.cpp
   ${ops}/cpu/roofs_kernels.cpp

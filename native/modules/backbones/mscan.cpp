@@ -1,11 +1,21 @@
 #include "native/modules/backbones/mscan.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
 
+#include <array>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "native/modules/error.h"
+#include "native/modules/folding.h"
+#include "native/ops/conv_mlp.h"
+#include "native/ops/panels.h"
+#include "native/ops/strip_convs.h"
 
 namespace freqfusion {
 namespace {
@@ -32,6 +42,19 @@ void start(BatchNorm2d& norm) {
   fill_constant(norm.num_batches_tracked, 0);
 }
 
+// A 3x3 convolution of stride 2 with its batch norm folded in.
+struct PatchConv {
+  at::Tensor weight, bias;
+
+  PatchConv(const Conv2d& conv, const BatchNorm2d& norm) {
+    const ConvWeights folded = before(weights_of(conv), affine_of(norm));
+    const at::ScalarType dtype = compute_type(conv.weight.scalar_type());
+    weight = folded.weight.to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
+    bias = folded.bias.to(dtype);
+  }
+  at::Tensor forward(const at::Tensor& x) const { return at::conv2d(x, weight, bias, {2, 2}, {1, 1}); }
+};
+
 // The first stage's stem: two convolutions of stride 2.
 class Stem final : public Module {
  public:
@@ -43,22 +66,31 @@ class Stem final : public Module {
     register_child("proj.4", &norm2_);
   }
   at::Tensor forward(const at::Tensor& image) const {
-    at::Tensor x = norm1_.forward(conv1_.forward(image));
-    return norm2_.forward(conv2_.forward(at::gelu_(x)));
+    if (!folded_) folded_.emplace(Folded{{conv1_, norm1_}, {conv2_, norm2_}});
+    at::Tensor x = folded_->first.forward(image);
+    return folded_->second.forward(at::gelu_(x));
   }
   void initialize(at::Generator& generator) {
     start(conv1_, generator);
     start(norm1_);
     start(conv2_, generator);
     start(norm2_);
+    changed();
   }
   const at::Tensor& first_parameter() const { return conv1_.weight; }
 
+ protected:
+  void changed() override { folded_.reset(); }
+
  private:
+  struct Folded {
+    PatchConv first, second;
+  };
   Conv2d conv1_;
   BatchNorm2d norm1_;
   Conv2d conv2_;
   BatchNorm2d norm2_;
+  mutable std::optional<Folded> folded_;
 };
 
 // The entry of the later stages.
@@ -68,104 +100,97 @@ class PatchEmbed final : public Module {
     register_child("proj", &conv_);
     register_child("norm", &norm_);
   }
-  at::Tensor forward(const at::Tensor& x) const { return norm_.forward(conv_.forward(x)); }
+  at::Tensor forward(const at::Tensor& x) const {
+    if (!folded_) folded_.emplace(conv_, norm_);
+    return folded_->forward(x);
+  }
   void initialize(at::Generator& generator) {
     start(conv_, generator);
     start(norm_);
+    changed();
   }
+
+ protected:
+  void changed() override { folded_.reset(); }
 
  private:
   Conv2d conv_;
   BatchNorm2d norm_;
+  mutable std::optional<PatchConv> folded_;
 };
 
 // Multi-scale convolutional attention: strips of 7, 11 and 21 in both directions weight the features.
-class StripGate final : public Module {
- public:
+struct StripGate final : public Module {
   explicit StripGate(int64_t dim)
-      : conv0_(dim, dim, depthwise(dim, square(5))),
-        conv0_1_(dim, dim, depthwise(dim, {1, 7})),
-        conv0_2_(dim, dim, depthwise(dim, {7, 1})),
-        conv1_1_(dim, dim, depthwise(dim, {1, 11})),
-        conv1_2_(dim, dim, depthwise(dim, {11, 1})),
-        conv2_1_(dim, dim, depthwise(dim, {1, 21})),
-        conv2_2_(dim, dim, depthwise(dim, {21, 1})),
-        conv3_(dim, dim) {
-    register_child("conv0", &conv0_);
-    register_child("conv0_1", &conv0_1_);
-    register_child("conv0_2", &conv0_2_);
-    register_child("conv1_1", &conv1_1_);
-    register_child("conv1_2", &conv1_2_);
-    register_child("conv2_1", &conv2_1_);
-    register_child("conv2_2", &conv2_2_);
-    register_child("conv3", &conv3_);
+      : conv0(dim, dim, depthwise(dim, square(5))),
+        conv0_1(dim, dim, depthwise(dim, {1, 7})),
+        conv0_2(dim, dim, depthwise(dim, {7, 1})),
+        conv1_1(dim, dim, depthwise(dim, {1, 11})),
+        conv1_2(dim, dim, depthwise(dim, {11, 1})),
+        conv2_1(dim, dim, depthwise(dim, {1, 21})),
+        conv2_2(dim, dim, depthwise(dim, {21, 1})),
+        conv3(dim, dim) {
+    register_child("conv0", &conv0);
+    register_child("conv0_1", &conv0_1);
+    register_child("conv0_2", &conv0_2);
+    register_child("conv1_1", &conv1_1);
+    register_child("conv1_2", &conv1_2);
+    register_child("conv2_1", &conv2_1);
+    register_child("conv2_2", &conv2_2);
+    register_child("conv3", &conv3);
   }
-  at::Tensor forward(const at::Tensor& x) const {
-    const at::Tensor a = conv0_.forward(x);
-    at::Tensor sum = conv0_2_.forward(conv0_1_.forward(a));
-    sum.add_(conv1_2_.forward(conv1_1_.forward(a)));
-    sum.add_(conv2_2_.forward(conv2_1_.forward(a)));
-    sum.add_(a);
-    return conv3_.forward(sum).mul_(x);
+  // In the order of strip_convs.
+  std::array<const Conv2d*, 7> strips() const {
+    return {&conv0, &conv0_1, &conv0_2, &conv1_1, &conv1_2, &conv2_1, &conv2_2};
   }
   void initialize(at::Generator& generator) {
-    for (Conv2d* conv : {&conv0_, &conv0_1_, &conv0_2_, &conv1_1_, &conv1_2_, &conv2_1_, &conv2_2_, &conv3_}) {
+    for (Conv2d* conv : {&conv0, &conv0_1, &conv0_2, &conv1_1, &conv1_2, &conv2_1, &conv2_2, &conv3}) {
       start(*conv, generator);
     }
   }
 
- private:
-  Conv2d conv0_, conv0_1_, conv0_2_, conv1_1_, conv1_2_, conv2_1_, conv2_2_, conv3_;
+  Conv2d conv0, conv0_1, conv0_2, conv1_1, conv1_2, conv2_1, conv2_2, conv3;
 };
 
-class Attention final : public Module {
- public:
-  explicit Attention(int64_t dim) : proj_1_(dim, dim), gate_(dim), proj_2_(dim, dim) {
-    register_child("proj_1", &proj_1_);
-    register_child("spatial_gating_unit", &gate_);
-    register_child("proj_2", &proj_2_);
-  }
-  at::Tensor forward(const at::Tensor& x) const {
-    at::Tensor features = proj_1_.forward(x);
-    return proj_2_.forward(gate_.forward(at::gelu_(features))).add_(x);
+struct Attention final : public Module {
+  explicit Attention(int64_t dim) : proj_1(dim, dim), gate(dim), proj_2(dim, dim) {
+    register_child("proj_1", &proj_1);
+    register_child("spatial_gating_unit", &gate);
+    register_child("proj_2", &proj_2);
   }
   void initialize(at::Generator& generator) {
-    start(proj_1_, generator);
-    gate_.initialize(generator);
-    start(proj_2_, generator);
+    start(proj_1, generator);
+    gate.initialize(generator);
+    start(proj_2, generator);
   }
 
- private:
-  Conv2d proj_1_;
-  StripGate gate_;
-  Conv2d proj_2_;
+  Conv2d proj_1;
+  StripGate gate;
+  Conv2d proj_2;
 };
 
-class Mlp final : public Module {
- public:
+struct Mlp final : public Module {
   Mlp(int64_t dim, int64_t hidden)
-      : fc1_(dim, hidden), dwconv_(hidden, hidden, depthwise(hidden, square(3))), fc2_(hidden, dim) {
-    register_child("fc1", &fc1_);
-    register_child("dwconv.dwconv", &dwconv_);
-    register_child("fc2", &fc2_);
-  }
-  at::Tensor forward(const at::Tensor& x) const {
-    at::Tensor hidden = dwconv_.forward(fc1_.forward(x));
-    return fc2_.forward(at::gelu_(hidden));
+      : fc1(dim, hidden), dwconv(hidden, hidden, depthwise(hidden, square(3))), fc2(hidden, dim) {
+    register_child("fc1", &fc1);
+    register_child("dwconv.dwconv", &dwconv);
+    register_child("fc2", &fc2);
   }
   void initialize(at::Generator& generator) {
-    start(fc1_, generator);
-    start(dwconv_, generator);
-    start(fc2_, generator);
+    start(fc1, generator);
+    start(dwconv, generator);
+    start(fc2, generator);
   }
 
- private:
-  Conv2d fc1_, dwconv_, fc2_;
+  Conv2d fc1, dwconv, fc2;
 };
 
+// x + scale_1 * attention(norm1(x)), then x + scale_2 * mlp(norm2(x)), where
+//   attention(n) = n + proj_2(conv3(strips(u)) * u), u = gelu(proj_1(n)).
+// Computed with the norms folded into proj_1, fc1 and the residual, and the scales into proj_2 and fc2.
 class Block final : public Module {
  public:
-  Block(int64_t dim, int64_t hidden) : norm1_(dim), attn_(dim), norm2_(dim), mlp_(dim, hidden) {
+  Block(int64_t dim, int64_t hidden) : hidden_(hidden), norm1_(dim), attn_(dim), norm2_(dim), mlp_(dim, hidden) {
     register_parameter("layer_scale_1", &layer_scale_1_, {dim});
     register_parameter("layer_scale_2", &layer_scale_2_, {dim});
     register_child("norm1", &norm1_);
@@ -173,10 +198,14 @@ class Block final : public Module {
     register_child("norm2", &norm2_);
     register_child("mlp", &mlp_);
   }
-  // Adds to x in place: the residual stream belongs to the stage.
-  void forward(at::Tensor& x) const {
-    x.addcmul_(column(layer_scale_1_), attn_.forward(norm1_.forward(x)));
-    x.addcmul_(column(layer_scale_2_), mlp_.forward(norm2_.forward(x)));
+  at::Tensor forward(const at::Tensor& x) const {
+    if (!folded_) folded_.emplace(fold());
+    const Folded& with = *folded_;
+    const at::Tensor features = with.proj_1.forward(x, {.activation = "gelu"});
+    const at::Tensor strips = strip_convs(features, with.strips, with.strips_bias);
+    const at::Tensor gated = with.conv3.forward(strips, {.factor = features});
+    const at::Tensor attended = with.proj_2.forward(gated, {.residual = x, .residual_scale = with.shortcut});
+    return conv_mlp(attended, with.mlp, hidden_);
   }
   void initialize(at::Generator& generator) {
     fill_constant(layer_scale_1_, kLayerScaleStart);
@@ -185,16 +214,60 @@ class Block final : public Module {
     attn_.initialize(generator);
     start(norm2_);
     mlp_.initialize(generator);
+    changed();
   }
 
- private:
-  static at::Tensor column(const at::Tensor& scale) { return scale.view({1, -1, 1, 1}); }
+ protected:
+  void changed() override { folded_.reset(); }
 
+ private:
+  struct Folded {
+    PackedPointwise proj_1, conv3, proj_2;
+    at::Tensor strips, strips_bias;
+    at::Tensor shortcut;  // what x is multiplied by where the attention's result is added to it
+    ConvMlpWeights mlp;
+  };
+
+  Folded fold() const {
+    const at::ScalarType dtype = compute_type(layer_scale_1_.scalar_type());
+    const auto scaled = [](const at::Tensor& layer_scale, const ConvWeights& conv) {
+      const at::Tensor scale = layer_scale.to(at::kDouble);
+      return before(conv, {scale, at::zeros_like(scale)});
+    };
+    const ChannelAffine norm1 = affine_of(norm1_), norm2 = affine_of(norm2_);
+    Folded folded;
+    folded.proj_1 = PackedPointwise(after(norm1, weights_of(attn_.proj_1)), dtype);
+    folded.conv3 = PackedPointwise(weights_of(attn_.gate.conv3), dtype);
+    // The norm's shift is part of the shortcut, and thus of proj_2's bias.
+    ConvWeights proj_2 = weights_of(attn_.proj_2);
+    proj_2.bias = proj_2.bias.add(norm1.shift);
+    folded.proj_2 = PackedPointwise(scaled(layer_scale_1_, proj_2), dtype);
+    folded.shortcut = pack_vector(layer_scale_1_.to(at::kDouble).mul(norm1.scale).add(1).to(dtype));
+
+    std::vector<at::Tensor> taps, biases;
+    for (const Conv2d* conv : attn_.gate.strips()) {
+      const ConvWeights weights = weights_of(*conv);
+      taps.push_back(pack_depthwise(weights.weight.to(dtype)));
+      biases.push_back(pack_vector(weights.bias.to(dtype)).view({-1, kPanelOutputs}));
+    }
+    folded.strips = at::cat(taps, 1);
+    folded.strips_bias = at::stack(biases, 1);
+
+    const ConvWeights fc1 = after(norm2, weights_of(mlp_.fc1)), mix = weights_of(mlp_.dwconv),
+                      fc2 = scaled(layer_scale_2_, weights_of(mlp_.fc2));
+    folded.mlp = {pack_matrix(fc1.weight.to(dtype)),    pack_vector(fc1.bias.to(dtype)),
+                  pack_depthwise(mix.weight.to(dtype)), pack_vector(mix.bias.to(dtype)),
+                  pack_matrix(fc2.weight.to(dtype)),    pack_vector(fc2.bias.to(dtype))};
+    return folded;
+  }
+
+  const int64_t hidden_;
   at::Tensor layer_scale_1_, layer_scale_2_;
   BatchNorm2d norm1_;
   Attention attn_;
   BatchNorm2d norm2_;
   Mlp mlp_;
+  mutable std::optional<Folded> folded_;
 };
 
 }  // namespace
@@ -219,7 +292,7 @@ class Mscan::Stage {
 
   at::Tensor forward(const at::Tensor& input) const {
     at::Tensor x = stem_ ? stem_->forward(input) : patch_embed_->forward(input);
-    for (const auto& block : blocks_) block->forward(x);
+    for (const auto& block : blocks_) x = block->forward(x);
     return norm_.forward(x);
   }
 
@@ -287,7 +360,7 @@ const at::Tensor& Mscan::first_parameter() const { return stages_.front()->stem(
 std::vector<at::Tensor> Mscan::forward(const at::Tensor& image) const {
   check_feature_map(image, "image", options_.in_channels, first_parameter());
   std::vector<at::Tensor> outputs;
-  at::Tensor x = image.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = image.to(compute_type(image.scalar_type())).contiguous(at::MemoryFormat::ChannelsLast);
   for (const auto& stage : stages_) outputs.push_back(x = stage->forward(x));
   return outputs;
 }
@@ -306,7 +379,8 @@ NamedTensors Mscan::run(const std::string& method, const NamedTensors& inputs, c
   options.reject_unknown({});
   NamedTensors outputs;
   const std::vector<at::Tensor> maps = forward(inputs.require("image"));
-  for (size_t i = 0; i < maps.size(); ++i) outputs.add("stage" + std::to_string(i + 1), maps[i]);
+  const at::ScalarType dtype = first_parameter().scalar_type();
+  for (size_t i = 0; i < maps.size(); ++i) outputs.add("stage" + std::to_string(i + 1), maps[i].to(dtype));
   return outputs;
 }
 

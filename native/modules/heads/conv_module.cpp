@@ -20,14 +20,19 @@ ConvModule::ConvModule(int64_t in, int64_t out, int64_t norm_groups, Activation 
   register_child("gn", &*norm_);
 }
 
-at::Tensor ConvModule::forward(const at::Tensor& x) const {
-  at::Tensor y = conv_.forward(x);
-  if (norm_) y = norm_->forward(y);
-  return activation_ == Activation::relu ? at::relu_(y) : y;
+at::Tensor ConvModule::forward(const at::Tensor& x, Activation activation) const {
+  if (!packed_) {
+    const at::ScalarType dtype = compute_type(conv_.weight.scalar_type());
+    packed_.emplace(weights_of(conv_), dtype, conv_.bias.defined());
+  }
+  if (!norm_) return packed_->forward(x, {.activation = activation == Activation::relu ? "relu" : "none"});
+  at::Tensor y = norm_->forward(packed_->forward(x));
+  return activation == Activation::relu ? at::relu_(y) : y;
 }
 
 void ConvModule::initialize(at::Generator& generator) {
   fill_conv_normal(conv_, std::sqrt(2.0 / static_cast<double>(conv_.out_channels())), generator);
+  changed();
   if (!norm_) return;
   fill_constant(norm_->weight, 1);
   fill_constant(norm_->bias, 0);

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "native/modules/layers.h"
+#include "native/modules/folding.h"
 
 namespace freqfusion {
 
@@ -15,17 +15,23 @@ class ConvModule final : public Module {
   // norm_groups 0 leaves the norm out. ERR_OPTION_VALUE where the groups do not divide the channels.
   ConvModule(int64_t in, int64_t out, int64_t norm_groups, Activation activation);
 
-  at::Tensor forward(const at::Tensor& x) const;
+  // x in the type that the network computes in (compute_type).
+  at::Tensor forward(const at::Tensor& x) const { return forward(x, activation_); }
+  at::Tensor forward(const at::Tensor& x, Activation activation) const;
 
   // mmcv's start: kaiming normal (fan out, ReLU) weight, bias 0; norm 1 and 0.
   void initialize(at::Generator& generator);
 
   const at::Tensor& first_parameter() const { return conv_.weight; }
 
+ protected:
+  void changed() override { packed_.reset(); }
+
  private:
   Conv2d conv_;
   std::optional<GroupNorm> norm_;
   const Activation activation_;
+  mutable std::optional<PackedPointwise> packed_;
 };
 
 }  // namespace freqfusion

@@ -1,17 +1,15 @@
 #include "native/modules/heads/hamburger.h"
 
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/relu.h>
-#include <ATen/ops/softmax.h>
 
 #include "native/modules/error.h"
+#include "native/ops/nmf.h"
 
 namespace freqfusion {
 namespace {
 
-constexpr double kNormEps = 1e-12;     // of the bases' normalisation
-constexpr double kDivisionEps = 1e-6;  // of the multiplicative steps
+constexpr double kNormEps = 1e-12;  // of the bases' normalisation
 
 at::Tensor normalised(const at::Tensor& bases) {
   return bases.div(bases.norm(2, at::IntArrayRef{1}, true).clamp_min(kNormEps));
@@ -34,14 +32,6 @@ at::Tensor bases_from_seed(const HamburgerOptions& options) {
   }
   return normalised(bases);
 }
-
-// factor * numerator / (factor * gram + eps), one multiplicative step; `numerator` is overwritten.
-at::Tensor step(const at::Tensor& factor, at::Tensor numerator, const at::Tensor& gram) {
-  at::Tensor denominator = at::bmm(factor, gram);
-  return numerator.mul_(factor).div_(denominator.add_(kDivisionEps));
-}
-
-at::Tensor gram_of(const at::Tensor& factor) { return at::bmm(factor.transpose(1, 2), factor); }
 
 void refuse(const char* name, const std::string& expected, int64_t actual) {
   throw Error::argument("ERR_OPTION_VALUE", name, expected, std::to_string(actual));
@@ -109,15 +99,7 @@ at::Tensor Nmf2d::forward(const at::Tensor& x, const at::Tensor& bases) const {
                             .reshape({images, pixels, groups, dim})
                             .transpose(1, 2)
                             .reshape({images * groups, pixels, dim});
-  const at::Tensor x_matrix = xt.transpose(1, 2);
-  at::Tensor f = initial_bases(images, bases, type);
-  at::Tensor a = at::softmax(at::bmm(xt, f), -1);
-  for (int64_t i = 0; i < options_.eval_steps; ++i) {
-    a = step(a, at::bmm(xt, f), gram_of(f));
-    f = step(f, at::bmm(x_matrix, a), gram_of(a));
-  }
-  a = step(a, at::bmm(xt, f), gram_of(f));
-  return at::bmm(a, f.transpose(1, 2))
+  return nmf(xt, initial_bases(images, bases, type), options_.eval_steps)
       .reshape({images, groups, pixels, dim})
       .transpose(1, 2)
       .reshape({images, height, width, groups * dim})
@@ -136,10 +118,9 @@ Hamburger::Hamburger(const HamburgerOptions& options)
 }
 
 at::Tensor Hamburger::forward(const at::Tensor& x, const at::Tensor& nmf_bases, Trace* stages) const {
-  const at::Tensor in = ham_in_.forward(x);
-  trace(stages, "hamIn", in);
-  const at::Tensor reconstruction = ham_.forward(at::relu(in), nmf_bases);
-  trace(stages, "nmf", reconstruction);
+  if (stages != nullptr) stages->add("hamIn", ham_in_.forward(x).to(dtype()));
+  const at::Tensor reconstruction = ham_.forward(ham_in_.forward(x, Activation::relu), nmf_bases);
+  if (stages != nullptr) stages->add("nmf", reconstruction.to(dtype()));
   at::Tensor enjoyed = ham_out_.forward(reconstruction).add_(x);
   return at::relu_(enjoyed);
 }
@@ -161,8 +142,9 @@ NamedTensors Hamburger::run(const std::string& method, const NamedTensors& input
   check_feature_map(x, "x", options_.ham_channels, ham_in_.first_parameter());
   const at::Tensor* bases = inputs.find("nmfBases");
   NamedTensors stages, outputs;
-  outputs.add("output", forward(x, bases != nullptr ? *bases : at::Tensor(),
-                                options.boolean("stages", false) ? &stages : nullptr));
+  const at::Tensor output = forward(x.to(compute_type(dtype())), bases != nullptr ? *bases : at::Tensor(),
+                                    options.boolean("stages", false) ? &stages : nullptr);
+  outputs.add("output", output.to(dtype()));
   for (const auto& [name, tensor] : stages.entries()) outputs.add(name, tensor);
   return outputs;
 }

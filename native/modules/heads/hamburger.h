@@ -51,7 +51,8 @@ class Hamburger final : public Module {
  public:
   explicit Hamburger(const HamburgerOptions& options);
 
-  // x [B, ham_channels, h, w] -> the same shape. Stages: hamIn (before its ReLU), nmf.
+  // x [B, ham_channels, h, w], in the type that the network computes in (compute_type) -> the same shape. Stages: hamIn
+  // (before its ReLU), nmf.
   at::Tensor forward(const at::Tensor& x, const at::Tensor& nmf_bases, Trace* stages = nullptr) const;
 
   void initialize(uint64_t seed) override;
@@ -60,6 +61,8 @@ class Hamburger final : public Module {
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
 
  private:
+  at::ScalarType dtype() const { return ham_in_.first_parameter().scalar_type(); }
+
   const HamburgerOptions options_;
   ConvModule ham_in_;
   Nmf2d ham_;

@@ -135,9 +135,10 @@ at::Tensor LightHamHead::concat(const at::Tensor& hr, const at::Tensor& lr) cons
 }
 
 at::Tensor LightHamHead::join(const std::vector<at::Tensor>& levels, Trace* stages) const {
-  at::Tensor lr = levels.back();
+  const at::ScalarType dtype = conv_seg_.weight.scalar_type();
+  at::Tensor lr = levels.back().to(dtype);
   for (size_t i = 0; i < fusions_.size(); ++i) {
-    const FreqFusion::Fused fused = fusions_[i]->forward(levels[levels.size() - 2 - i], lr);
+    const FreqFusion::Fused fused = fusions_[i]->forward(levels[levels.size() - 2 - i].to(dtype), lr);
     if (stages != nullptr) {
       const std::string step = "ff" + std::to_string(i);
       stages->add(step + "MaskLr", fused.mask);
@@ -163,13 +164,19 @@ at::Tensor LightHamHead::join_resized(const std::vector<at::Tensor>& levels) con
 
 at::Tensor LightHamHead::forward(const std::vector<at::Tensor>& levels, const at::Tensor& nmf_bases,
                                  Trace* stages) const {
-  at::Tensor x = squeeze_.forward(options_.freq_aware ? join(levels, stages) : join_resized(levels));
-  trace(stages, "squeeze", x);
+  const at::ScalarType dtype = conv_seg_.weight.scalar_type();
+  const auto note = [&](const char* name, const at::Tensor& map) {
+    if (stages != nullptr) stages->add(name, map.to(dtype));
+  };
+  if (!classifier_) classifier_.emplace(weights_of(conv_seg_), compute_type(dtype));
+  at::Tensor x = options_.freq_aware ? join(levels, stages) : join_resized(levels);
+  x = squeeze_.forward(x.to(compute_type(dtype)));
+  note("squeeze", x);
   x = hamburger_.forward(x, nmf_bases, stages);
-  trace(stages, "hamburger", x);
+  note("hamburger", x);
   x = align_.forward(x);
-  trace(stages, "align", x);
-  return conv_seg_.forward(x);
+  note("align", x);
+  return classifier_->forward(x).to(dtype);
 }
 
 void LightHamHead::initialize(uint64_t seed) {
@@ -185,6 +192,7 @@ void LightHamHead::initialize(at::Generator& generator) {
   for (const auto& conv : low2high_convs_) fill_conv_default(*conv, generator);
   for (const auto& conv : high2low_convs_) fill_conv_default(*conv, generator);
   fill_conv_normal(conv_seg_, 0.01, generator);
+  changed();
 }
 
 NamedTensors LightHamHead::run(const std::string& method, const NamedTensors& inputs, const Options& options) {

@@ -39,7 +39,8 @@ class LightHamHead final : public Module {
   // ERR_OPTION_VALUE for options that do not fit each other.
   explicit LightHamHead(const LightHamHeadOptions& options);
 
-  // levels: the maps of in_channels, finest first -> logits [N, num_classes, H, W] at the finest map's size.
+  // levels: the maps of in_channels, finest first, in the network's dtype or the one that it computes in -> logits
+  // [N, num_classes, H, W] at the finest map's size.
   // Stages: ff0MaskLr, ff0HrFeat, ff0LrFeat, ff1... (frequency-aware), squeeze, hamIn, nmf, hamburger, align.
   at::Tensor forward(const std::vector<at::Tensor>& levels, const at::Tensor& nmf_bases, Trace* stages = nullptr) const;
 
@@ -51,6 +52,9 @@ class LightHamHead final : public Module {
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
 
+ protected:
+  void changed() override { classifier_.reset(); }
+
  private:
   void build_fusions();
   at::Tensor join(const std::vector<at::Tensor>& levels, Trace* stages) const;
@@ -59,6 +63,7 @@ class LightHamHead final : public Module {
 
   const LightHamHeadOptions options_;
   Conv2d conv_seg_;
+  mutable std::optional<PackedPointwise> classifier_;  // conv_seg
   ConvModule squeeze_;
   Hamburger hamburger_;
   ConvModule align_;

@@ -64,7 +64,9 @@ SegNeXt::SegNeXt(const MscanOptions& backbone, const LightHamHeadOptions& head)
 
 at::Tensor SegNeXt::forward(const at::Tensor& image, const at::Tensor& nmf_bases, Trace* stages) const {
   const std::vector<at::Tensor> maps = backbone_.forward(image);
-  for (size_t i = 0; i < maps.size() && stages != nullptr; ++i) stages->add("stage" + std::to_string(i + 1), maps[i]);
+  for (size_t i = 0; i < maps.size() && stages != nullptr; ++i) {
+    stages->add("stage" + std::to_string(i + 1), maps[i].to(image.scalar_type()));
+  }
   std::vector<at::Tensor> levels;
   for (const int64_t index : decode_head_.options().in_index) levels.push_back(maps[index]);
   return decode_head_.forward(levels, nmf_bases, stages);

@@ -22,11 +22,12 @@ class Bands {
         ring_panel_(slots_ * row_),
         mixed_panel_(args.step * args.width * kPanel) {
     Scratch memory{static_cast<char*>(scratch)};
-    // In one piece: fc2 may read up to a tile past the end of the mixed rows.
     ring_ = memory.take<A>(panels_ * ring_panel_);
-    mixed_ = memory.take<A>(panels_ * mixed_panel_);
-    zeros_ = mixed_ + panels_ * mixed_panel_;
+    mixed_ = memory.take<A>(panels_ * mixed_panel_);  // fc2 may read a tile past its end
+    memory.take<A>(8 * kPanel);
+    zeros_ = memory.take<A>(row_);
     fill_zero(zeros_, row_);
+    places_ = memory.take<int64_t>(slots_ * args.width);
     clear_edges();
   }
 
@@ -62,23 +63,23 @@ class Bands {
   // fc1 of rows begin .. end.
   void expand(const A* x, int64_t begin, int64_t end) {
     if (begin >= end) return;
-    const Rows<A> rows{x + begin * args_.width * args_.x_pixel, args_.x_pixel, 16, 1};
+    const int64_t width = args_.width;
+    for (int64_t y = begin, i = 0; y < end; ++y) {
+      const int64_t first = y % slots_ * row_ + kPanel;
+      for (int64_t column = 0; column < width; ++column) places_[i++] = first + column * kPanel;
+    }
+    const Rows<A> rows{x + begin * width * args_.x_pixel, args_.x_pixel, 16, 1};
     const Panels<A> weight{static_cast<const A*>(args_.fc1), args_.channels * kPanel, kPanel};
     const A* bias = static_cast<const A*>(args_.fc1_bias);
-    const int64_t width = args_.width;
     multiply<A>(rows, (end - begin) * width, weight, panels_, args_.channels,
                 [&](const A* tile, int64_t pitch, int64_t m, int count, int64_t n, int64_t columns) {
-                  int64_t y = begin + m / width, column = m % width;
-                  for (int i = 0; i < count; ++i) {
-                    for (int64_t j = 0; j < columns; j += kPanel) {
-                      A* to = hidden_row((n + j) / kPanel, y) + (1 + column) * kPanel;
-                      for (int v = 0; v < kPanel; v += Vec<A>::size) {
-                        store(to + v, load_aligned(tile + i * pitch + j + v) + load(bias + n + j + v));
+                  for (int64_t j = 0; j < columns; j += kPanel) {
+                    A* panel = ring_ + (n + j) / kPanel * ring_panel_;
+                    for (int v = 0; v < kPanel; v += Vec<A>::size) {
+                      const Vec<A> shift = load(bias + n + j + v);
+                      for (int i = 0; i < count; ++i) {
+                        store(panel + places_[m + i] + v, load_aligned(tile + i * pitch + j + v) + shift);
                       }
-                    }
-                    if (++column == width) {
-                      column = 0;
-                      ++y;
                     }
                   }
                 });
@@ -154,6 +155,7 @@ class Bands {
   const ConvMlpArgs& args_;
   const int64_t panels_, row_, slots_, ring_panel_, mixed_panel_;
   A *ring_, *mixed_, *zeros_;
+  int64_t* places_;  // of the pixels that are expanded, in a panel of the ring
 };
 
 template <typename A>

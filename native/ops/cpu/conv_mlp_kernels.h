@@ -17,8 +17,10 @@ struct ConvMlpArgs {
 // Values of the working memory that conv_mlp_forward needs.
 inline int64_t conv_mlp_scratch(const ConvMlpArgs& args) {
   const int64_t row = (args.width + 2) * 16, panels = (args.hidden + 15) / 16;
-  // Rows of the hidden map before and after its convolution, a row of zeros, and a tile that may be read past the end.
-  return (args.step + 2) * row * panels + args.step * args.width * 16 * panels + row + 8 * 16;
+  // Rows of the hidden map before and after its convolution, a row of zeros, a tile that may be read past the end, and
+  // where the pixels of the ring lie (64-bit numbers).
+  const int64_t ring = args.step + 2;
+  return ring * row * panels + args.step * args.width * 16 * panels + row + 8 * 16 + ring * args.width * 2;
 }
 
 // Rows begin .. end of all images, counted through.

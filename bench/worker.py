@@ -1,0 +1,76 @@
+"""One contender in a process of its own, so that its peak memory is its own. Lines of JSON in, lines of JSON out."""
+
+import json
+import os
+import resource
+import sys
+import time
+
+from cases import CASES
+import contenders
+
+
+class Worker:
+    def __init__(self):
+        self.runner = None
+
+    def versions(self, request):
+        import onnxruntime
+        import torch
+
+        return {
+            "python": sys.version.split()[0],
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        }
+
+    def inputs(self, request):
+        contenders.make_inputs(CASES[request["case"]], request["file"], request["checkpoint"])
+        return {}
+
+    def export(self, request):
+        case = CASES[request["case"]]
+        contenders.export_onnx(case, request["file"], request["checkpoint"], request["onnx"])
+        return {}
+
+    def prepare(self, request):
+        case, threads = CASES[request["case"]], request["threads"]
+        if request["contender"] == "onnxruntime":
+            self.runner = contenders.onnx_runner(case, request["file"], request["onnx"], threads)
+        else:
+            self.runner = contenders.torch_runner(
+                case, request["contender"], request["file"], request["checkpoint"], threads
+            )
+        return {}
+
+    def run(self, request):
+        since = time.perf_counter()
+        outputs = self.runner()
+        taken = time.perf_counter() - since
+        del outputs
+        return {"ms": 1000 * taken}
+
+    def save(self, request):
+        contenders.save_outputs(self.runner(), request["file"])
+        return {}
+
+    def peak(self, request):
+        return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def main():
+    # Libraries print to standard output as they please: answers go to a copy of it, everything else to standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = Worker()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            reply = getattr(worker, request["do"])(request)
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+// `npm run bench:compare`: bench/compare.py with the Python of `npm run bench:setup`. Words after -- go to it, and with
+// --save the results are kept: bench/results/DATE-CPU.json, .md and .svg, and the table between the marks in README.md.
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { benchPython, ROOT, renderer } from './bench-python.mjs';
+import { runAttached } from './libtorch/process.mjs';
+
+/** A name for files: the date, and the processor in letters and digits. */
+function baseName(environment) {
+  const cpu = (environment?.cpu ?? cpus()[0]?.model ?? 'cpu').toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  return `${environment.date.slice(0, 10)}-${cpu.replace(/^-|-$/g, '')}`;
+}
+
+try {
+  const words = process.argv.slice(2);
+  const save = words.includes('--save');
+  const given = words.filter((word) => word !== '--save');
+  const folder = join('bench', 'results');
+  const fresh = join(ROOT, folder, 'fresh.json');
+  if (save) mkdirSync(join(ROOT, folder), { recursive: true });
+  const dist = process.env.FREQFUSION_DIST === undefined ? [] : ['--dist', process.env.FREQFUSION_DIST];
+  const args = [join('bench', 'compare.py'), ...dist, ...given, ...(save ? ['--json', fresh] : [])];
+  const render = renderer();
+  const status = await runAttached(benchPython(), args, { cwd: ROOT });
+  process.exitCode = status ?? 1;
+  if (save && status === 0) {
+    const base = join(folder, baseName(JSON.parse(readFileSync(fresh, 'utf8')).environment));
+    renameSync(fresh, join(ROOT, `${base}.json`));
+    const saved = ['--save', base, 'README.md'];
+    process.exitCode = await runAttached(process.execPath, [render, `${base}.json`, ...saved], { cwd: ROOT });
+    console.log(`\nSaved as ${base}.json, .md and .svg; the table in README.md is theirs.`);
+  }
+} catch (error) {
+  console.error(`error: ${error.message}`);
+  process.exitCode = 1;
+}
