@@ -25,8 +25,10 @@ export interface Measured extends Omit<Candidate, 'run'> {
 
 /** How often things run. */
 export interface RunOptions {
-  /** Timed runs of each candidate, after two that are not counted. */
+  /** Timed runs of each candidate. */
   runs: number;
+  /** Runs before them that are not counted. Default 2. */
+  warmups?: number;
   /** Gets a few samples before and after. */
   roofs?: RoofMeter;
 }
@@ -37,15 +39,14 @@ export interface RunOptions {
  */
 export async function measure(
   candidates: readonly Candidate[],
-  { runs, roofs }: RunOptions,
+  { runs, warmups = 2, roofs }: RunOptions,
 ): Promise<Measured[]> {
   const peaks: number[] = [];
   emptyCache();
   await roofs?.sample();
   for (const { run } of candidates) {
     resetPeakRss();
-    await run();
-    await run();
+    for (let i = 0; i < warmups; i += 1) await run();
     peaks.push(peakRss());
   }
   const times: number[][] = candidates.map(() => []);

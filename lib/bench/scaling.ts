@@ -58,7 +58,8 @@ export async function benchScaling(
     await scope(async () => {
       const candidate = await moduleCandidate(caseOf(side), 'float32', 'cpu');
       // The largest take seconds: fewer runs are as steady.
-      const [measured] = await measure([candidate], { runs: side > 1024 ? Math.min(runs, 3) : runs });
+      const few = side > 1024 ? { runs: Math.min(runs, 2), warmups: 1 } : { runs };
+      const [measured] = await measure([candidate], few);
       points.push({ side, pixels: side * side, ms: measured!.ms.median, peakRss: measured!.peakRss });
     });
     emptyCache();
