@@ -20,6 +20,11 @@ cpu::Activation activation_of(std::string_view name) {
 
 const void* data_of(const std::optional<at::Tensor>& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
 
+std::optional<at::Tensor> dense(const std::optional<at::Tensor>& values) {
+  if (!values) return std::nullopt;
+  return values->contiguous();
+}
+
 std::optional<at::Tensor> pixels_of(const std::optional<at::Tensor>& map) {
   if (!map) return std::nullopt;
   return cpu::pixel_major(*map);
@@ -34,14 +39,15 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const std::opt
   if (output.numel() == 0) return output;
   const at::Tensor pixels = cpu::pixel_major(x), panels = weight.contiguous();
   const auto factors = pixels_of(factor), residuals = pixels_of(residual);
+  const auto biases = dense(bias), scales = dense(residual_scale);
   cpu::PointwiseConvArgs args{};
   args.storage = cpu::storage_of(x);
   args.x = pixels.const_data_ptr();
   args.weight = panels.const_data_ptr();
-  args.bias = data_of(bias);
+  args.bias = data_of(biases);
   args.factor = data_of(factors);
   args.residual = data_of(residuals);
-  args.residual_scale = data_of(residual_scale);
+  args.residual_scale = data_of(scales);
   args.output = output.mutable_data_ptr();
   args.x_pixel = cpu::pixel_step(pixels);
   args.factor_pixel = factors ? cpu::pixel_step(*factors) : 0;
