@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -34,9 +35,8 @@ int64_t padding_of(const at::Tensor& weight, int64_t dilation) { return weight.s
 at::Tensor meta(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                 int64_t dilation) {
   check_row_conv(x, weight, bias.value_or(at::Tensor()), dilation);
-  // The strides are the CPU kernel's own business: nothing may depend on them.
-  return at::empty_symint({x.sym_size(0), weight.sym_size(0), x.sym_size(2), x.sym_size(3)},
-                          x.options().dtype(accumulator_type(x.scalar_type())));
+  const std::array<c10::SymInt, 4> sizes{x.sym_size(0), weight.sym_size(0), x.sym_size(2), x.sym_size(3)};
+  return empty_rows_symint(sizes, x.options().dtype(accumulator_type(x.scalar_type())).memory_format(std::nullopt));
 }
 
 // For backends without a kernel of their own.
@@ -44,9 +44,11 @@ at::Tensor by_conv2d(const at::Tensor& x, const at::Tensor& weight, const std::o
                      int64_t dilation) {
   check_row_conv(x, weight, bias.value_or(at::Tensor()), dilation);
   const int64_t padding = padding_of(weight, dilation);
-  return at::conv2d(x, weight.to(x.scalar_type()),
-                    bias ? std::optional<at::Tensor>(bias->to(x.scalar_type())) : std::nullopt, 1, padding, dilation)
-      .to(accumulator_type(x.scalar_type()));
+  const auto type = accumulator_type(x.scalar_type());
+  const at::Tensor result =
+      at::conv2d(x, weight.to(x.scalar_type()),
+                 bias ? std::optional<at::Tensor>(bias->to(x.scalar_type())) : std::nullopt, 1, padding, dilation);
+  return empty_rows(result.sizes(), result.options().dtype(type)).copy_(result);
 }
 
 struct RowConvFunction : torch::autograd::Function<RowConvFunction> {
