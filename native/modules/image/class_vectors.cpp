@@ -58,6 +58,7 @@ FREQFUSION_CLONES int64_t argmax(const float* values, int64_t length) {
   int64_t index = 0;
   for (; index + step < length; index += step) {
     int32_t equal = 0;
+    FREQFUSION_SIMD("omp simd reduction(| : equal)")
     for (int64_t i = 0; i < step; ++i) equal |= static_cast<int32_t>(values[index + i] == greatest);
     if (equal != 0) break;
   }
