@@ -82,6 +82,9 @@ class Comparison:
         self.environment = self.meter.ask(do="environment", threads=options.threads)
         self.threads = options.threads or self.environment["threads"]
         self.environment["threads"] = self.threads
+        versions = self.python()
+        self.environment.update(versions.ask(do="versions"))
+        versions.end()
 
     def python(self, env=None):
         return Contender([sys.executable, str(ROOT / "bench" / "worker.py")], env)
@@ -211,14 +214,11 @@ class Comparison:
         return times
 
     def result(self, cases):
-        versions = self.python()
-        environment = {**self.environment, **versions.ask(do="versions")}
-        versions.end()
         roofs = {
             name: {"best": max(samples), "median": statistics.median(samples)}
             for name, samples in self.roofs.items()
         }
-        return {"environment": environment, "roofs": roofs, "cases": cases}
+        return {"environment": self.environment, "roofs": roofs, "cases": cases}
 
 
 def fusion_options(case):
@@ -265,20 +265,20 @@ def main():
     options = parse_arguments()
     failed = False
     with tempfile.TemporaryDirectory(prefix="freqfusion-bench-") as folder:
+        file = Path(options.json) if options.json else Path(folder) / "result.json"
         comparison = Comparison(options, folder)
         cases = []
         for name in options.cases:
             try:
                 cases.append(comparison.run_case(CASES[name]))
+                # After every case: a run that is interrupted keeps what it has.
+                file.write_text(json.dumps(comparison.result(cases), indent=2) + "\n")
             except ContenderError as error:
                 remark(f"error: {error}")
                 failed = True
-        result = comparison.result(cases) if cases else None
         comparison.meter.end()
-        if result is None:
+        if not cases:
             return 1
-        file = Path(options.json) if options.json else Path(folder) / "result.json"
-        file.write_text(json.dumps(result, indent=2) + "\n")
         subprocess.run([options.node, str(Path(options.dist) / "bench" / "render.js"), str(file)], check=True)
         disagree = [s for each in cases for s in each["skipped"] if "differs from eager" in s["reason"]]
         return 1 if failed or disagree else 0

@@ -53,7 +53,14 @@ FREQFUSION_CLONES int64_t argmax(const float* values, int64_t length) {
   float greatest = values[0];
   FREQFUSION_SIMD("omp simd reduction(max : greatest)")
   for (int64_t i = 0; i < length; ++i) greatest = values[i] > greatest ? values[i] : greatest;
+  // Sixteen values at a time up to the first that is equal, then one at a time.
+  constexpr int64_t step = 16;
   int64_t index = 0;
+  for (; index + step < length; index += step) {
+    int32_t equal = 0;
+    for (int64_t i = 0; i < step; ++i) equal |= static_cast<int32_t>(values[index + i] == greatest);
+    if (equal != 0) break;
+  }
   while (index + 1 < length && values[index] != greatest) ++index;
   return index;
 }

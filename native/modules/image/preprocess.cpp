@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -76,27 +75,27 @@ std::array<float, 256> normalised_levels(double mean, double std) {
   return levels;
 }
 
-// image uint8 [h, w, 3] -> float32 [1, 3, size.height, size.width], zeros right and below the image.
+// image uint8 [h, w, 3] -> float32 [1, 3, size.height, size.width] in channels-last memory, as the network takes it;
+// zeros right and below the image.
 at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOptions& options, bool flip) {
   const int64_t height = image.size(0), width = image.size(1);
-  const bool padded = size.height > height || size.width > width;
-  const auto type = image.options().dtype(at::kFloat);
   at::Tensor output =
-      padded ? at::zeros({1, 3, size.height, size.width}, type) : at::empty({1, 3, size.height, size.width}, type);
+      at::empty({1, 3, size.height, size.width}, image.options().dtype(at::kFloat), at::MemoryFormat::ChannelsLast);
   const std::array<float, 256> levels[3] = {normalised_levels(options.mean[0], options.std[0]),
                                             normalised_levels(options.mean[1], options.std[1]),
                                             normalised_levels(options.mean[2], options.std[2])};
   const auto* pixels = image.const_data_ptr<uint8_t>();
-  auto* planes = output.mutable_data_ptr<float>();
-  const int64_t plane = size.height * size.width;
-  at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {
+  auto* values = output.mutable_data_ptr<float>();
+  at::parallel_for(0, size.height, 16, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y) {
+      float* row = values + y * size.width * 3;
+      const int64_t shown = y < height ? width : 0;
       const uint8_t* pixel = pixels + y * width * 3;
-      float* row = planes + y * size.width;
-      for (int64_t x = 0; x < width; ++x, pixel += 3) {
-        const int64_t target = flip ? width - 1 - x : x;
-        for (int64_t c = 0; c < 3; ++c) row[c * plane + target] = levels[c][pixel[c]];
+      for (int64_t x = 0; x < shown; ++x, pixel += 3) {
+        float* target = row + (flip ? width - 1 - x : x) * 3;
+        for (int64_t c = 0; c < 3; ++c) target[c] = levels[c][pixel[c]];
       }
+      std::fill(row + shown * 3, row + size.width * 3, 0.F);
     }
   });
   return output;

@@ -36,7 +36,7 @@ struct PreprocessOptions {
 struct PreparedImage {
   at::Tensor resized;   // uint8 [h, w, 3]
   at::Tensor multiple;  // uint8 [H, W, 3]; `resized` itself where nothing is stretched
-  at::Tensor input;     // float32 [1, 3, H, W], normalised RGB
+  at::Tensor input;     // float32 [1, 3, H, W], normalised RGB, in channels-last memory
   ImageSize content;    // the part of the input that shows the image; the rest, right and bottom, is padding
 };
 

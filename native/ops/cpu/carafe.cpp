@@ -3,12 +3,10 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CPUAllocator.h>
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <tuple>
 
 #include "native/ops/carafe_check.h"
@@ -26,16 +24,6 @@ using Kernel = void (*)(const CarafeArgs&, const CarafeTask&, void*);
 constexpr int64_t kStreamBytes = 24 << 20;
 // Multiply-adds that are worth another thread.
 constexpr int64_t kGrainWork = 1 << 18;
-
-struct AlignedScratch {
-  explicit AlignedScratch(int64_t bytes) : data(std::aligned_alloc(64, (bytes + 63) / 64 * 64)) {
-    if (data == nullptr) throw std::bad_alloc();
-  }
-  ~AlignedScratch() { std::free(data); }
-  AlignedScratch(const AlignedScratch&) = delete;
-  AlignedScratch& operator=(const AlignedScratch&) = delete;
-  void* data;
-};
 
 CarafeArgs arguments(const at::Tensor& features, const at::Tensor& masks, const CarafeOptions& options) {
   CarafeArgs args;
@@ -69,7 +57,7 @@ void for_each_task(const CarafeArgs& args, bool split_channels, Kernel kernel) {
   const int64_t grain = std::max<int64_t>(1, kGrainWork / row_work);
   const int64_t scratch_bytes = FREQFUSION_DISPATCH(carafe_scratch_bytes)(args);
   at::parallel_for(0, rows * parts, grain, [&](int64_t begin, int64_t end) {
-    const AlignedScratch scratch(scratch_bytes);
+    const auto scratch = c10::GetCPUAllocator()->allocate(static_cast<size_t>(scratch_bytes));
     // Index = ((image * groups + group) * parts + part) * height + row: a thread's rows are neighbours.
     for (int64_t index = begin; index < end;) {
       const int64_t row = index % args.height, plane = index / args.height;
@@ -78,7 +66,7 @@ void for_each_task(const CarafeArgs& args, bool split_channels, Kernel kernel) {
       const int64_t first = group * group_channels + part * part_channels;
       const int64_t last = std::min(first + part_channels, (group + 1) * group_channels);
       if (first < last) {
-        kernel(args, {plane / parts / args.groups, group, first, last, row, row + count}, scratch.data);
+        kernel(args, {plane / parts / args.groups, group, first, last, row, row + count}, scratch.get());
       }
       index += count;
     }

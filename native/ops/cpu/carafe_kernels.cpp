@@ -1,11 +1,12 @@
 // CARAFE forward on channels-first maps.
 //
-// A tile is a run of source columns of one source row. Its weights are read from the masks once, split into one
-// vector for each sub-pixel and kept in the L2 cache (25 taps * 4 sub-pixels * 16 columns = 6.4 kB a block for kernel
-// 5, scale 2, of which the tile has up to 20), then used by all channels. For each block, 4 channels * 4 sub-pixels
-// accumulate in 16 registers: a tap costs 4 feature loads and 4 weight loads for 16 multiply-adds, so the multipliers
-// are the limit, not the loads. Wide tiles matter: a channel's rows are then read and written in runs that the memory
-// serves well. The zero border costs masked loads, the reflecting one and 16-bit storage a copied window.
+// A band is a few source rows, whole but for very wide maps. Its weights are read from the masks once, plane after
+// plane, split into one vector for each sub-pixel and kept in the L2 cache: 25 taps * 4 sub-pixels * 16 columns are 6.4
+// kB a block for kernel 5, scale 2, so that 208 kB hold two rows of 256 columns. Then all channels use them, six at a
+// time (three with AVX2): a tap costs 6 feature loads and 4 weight loads for 24 multiply-adds in as many registers.
+// What a channel reads and writes for a band follows each other in memory (6 rows in, 4 rows out), long enough for the
+// hardware to foresee: asking for it in advance costs more than it brings. The zero border costs masked loads, the
+// reflecting one, and 16-bit storage at the edges, a copied window.
 
 #include "native/ops/cpu/carafe_kernels.h"
 
@@ -17,35 +18,35 @@ namespace {
 
 // Channels that accumulate together: channels * sub-pixels fill the registers but for the operands.
 template <int Sub>
-constexpr int kChannels = Sub == 1                           ? 8
-                          : (kVectorBytes == 64 || Sub == 3) ? 4
-                                                             : 3;
+constexpr int kChannels = Sub == 1             ? 8
+                          : kVectorBytes == 64 ? 6
+                          : Sub == 3           ? 4
+                                               : 3;
 
 constexpr bool kHasMaskedLoads = kVectorBytes > 16;
 
-// Where a block's features lie: in the maps themselves, or in a window copied from them.
-template <typename T>
+// Where a block's features lie: in the maps themselves, or in a window copied from them and widened.
+template <typename F>
 struct Source {
-  const T* first;      // column x - k/2 of the first channel
+  const F* first;      // column x - k/2 of the first channel
   int64_t channel;     // elements from one channel to the next
   const int64_t* row;  // elements to each tap row
-  int64_t left;        // columns of the map that lie before `first`, below 0 at its left edge
+  int64_t left;        // columns of the map before `first`, below 0 at its left edge
   int64_t right;       // columns of the map from `first` on
 };
 
-// results[channel][sub-pixel][lane]. At an edge the lanes outside the map read 0; their weights are 0 as well.
-template <typename T, int Sub, int Channels, bool Edge>
-__attribute__((noinline)) void accumulate(const Source<T>& source, int rows, int kernel_size, const T* weights,
-                                          T* results) {
+// sums[channel][sub-pixel]. At an edge the lanes outside the map read 0; their weights are 0 as well.
+template <typename T, typename F, int Sub, int Channels, bool Edge>
+FREQFUSION_INLINE void accumulate(const Source<F>& source, int rows, int kernel_size, const T* weights,
+                                  Vec<T> (&sums)[Channels][Sub]) {
   constexpr int V = Vec<T>::size;
-  Vec<T> acc[Channels][Sub];
 #pragma GCC unroll 8
   for (int c = 0; c < Channels; ++c) {
 #pragma GCC unroll 4
-    for (int u = 0; u < Sub; ++u) acc[c][u] = zero<T>();
+    for (int u = 0; u < Sub; ++u) sums[c][u] = zero<T>();
   }
   for (int row = 0; row < rows; ++row) {
-    const T* features = source.first + source.row[row];
+    const F* features = source.first + source.row[row];
     for (int kx = 0; kx < kernel_size; ++kx, weights += Sub * V) {
       Vec<T> weight[Sub];
 #pragma GCC unroll 4
@@ -54,58 +55,100 @@ __attribute__((noinline)) void accumulate(const Source<T>& source, int rows, int
       const int last = Edge ? static_cast<int>(larger(0, smaller(V, source.right - kx))) : V;
 #pragma GCC unroll 8
       for (int c = 0; c < Channels; ++c) {
-        const T* lanes = features + c * source.channel + kx;
-        const Vec<T> feature = Edge ? load_range(lanes, first, last) : load(lanes);
+        const F* lanes = features + c * source.channel + kx;
+        Vec<T> feature;
+        if constexpr (Edge) {
+          feature = load_range(lanes, first, last);
+        } else {
+          feature = load(lanes);
+        }
 #pragma GCC unroll 4
-        for (int u = 0; u < Sub; ++u) acc[c][u] = fma(feature, weight[u], acc[c][u]);
+        for (int u = 0; u < Sub; ++u) sums[c][u] = fma(feature, weight[u], sums[c][u]);
       }
     }
   }
-#pragma GCC unroll 8
-  for (int c = 0; c < Channels; ++c) {
-#pragma GCC unroll 4
-    for (int u = 0; u < Sub; ++u) store_aligned(results + (c * Sub + u) * V, acc[c][u]);
-  }
 }
 
-// One tile's row and pass.
+// Source rows [y_begin, y_end) and columns [x_begin, x_end) whose weights are kept together, and one pass of their sub-
+// pixels.
+struct Band {
+  int64_t y_begin, y_end, x_begin, x_end;
+  int pass;
+};
+
 template <typename Element, int S>
-struct TileRow {
+struct BandKernel {
   using T = Accumulator<Element>;
   static constexpr int V = Vec<T>::size;
   static constexpr int Sub = SubPixels<S>::count;
 
   const CarafeArgs& args;
   const CarafeTask& task;
-  const Taps& rows;
-  int64_t y, x_begin, x_end;
-  int pass;
-  const T* weights;                                               // [block][tap][sub-pixel][lane]
-  T* window;                                                      // scratch for copied features
-  int64_t window_rows[Taps::capacity], map_rows[Taps::capacity];  // where the tap rows begin in either source
+  const Band& band;
+  T* weights;  // [row][block][tap][sub-pixel][lane]
+  T* window;   // scratch for copied features
+  // Of each row: its taps, and where they begin in the map and in the window.
+  Taps taps[kBandRows];
+  int64_t map_rows[kBandRows][31], window_rows[31];
 
   int64_t pitch() const { return round_up(V + args.kernel_size - 1, V); }
+  int64_t block_values() const { return int64_t{args.kernel_size} * args.kernel_size * Sub * V; }
+  int64_t row_values() const { return (band.x_end - band.x_begin + V - 1) / V * block_values(); }
 
   void find_rows() {
-    for (int row = 0; row < rows.count; ++row) {
-      window_rows[row] = row * pitch();
-      map_rows[row] = rows.position[row] * args.features.row;
+    for (int64_t y = band.y_begin; y < band.y_end; ++y) {
+      Taps& rows = taps[y - band.y_begin];
+      rows = window_taps(y, args.height, args.kernel_size, args.reflect);
+      for (int row = 0; row < rows.count; ++row) {
+        window_rows[row] = row * pitch();
+        map_rows[y - band.y_begin][row] = rows.position[row] * args.features.row;
+      }
     }
   }
 
-  // Features that can be read where they lie; at the edges the zero border alone, by masked loads.
-  bool in_place(bool interior) const {
-    return sizeof(Element) == sizeof(T) && args.features.column == 1 &&
-           (interior || (kHasMaskedLoads && !args.reflect));
+  // Plane after plane of the masks, each in the order of its memory.
+  void stage_weights() {
+    const int k = args.kernel_size;
+    for (int tap = 0; tap < k * k; ++tap) {
+      for (int64_t y = band.y_begin; y < band.y_end; ++y) {
+        const Taps& rows = taps[y - band.y_begin];
+        int row = 0;
+        while (row < rows.count && rows.kernel[row] != tap / k) ++row;
+        if (row == rows.count) continue;
+        T* to = weights + (y - band.y_begin) * row_values() + (row * k + tap % k) * Sub * V;
+        for (int i = 0; i < SubPixels<S>::rows; ++i, to += S * V) {
+          stage_row(at<Element>(args.masks, task.batch, task.group * k * k + tap,
+                                S * y + band.pass * SubPixels<S>::rows + i, 0),
+                    tap % k, to);
+        }
+      }
+    }
   }
 
-  Source<T> map_source(int64_t channel, int64_t x) const {
+  void stage_row(const Element* masks, int kx, T* to) const {
+    for (int64_t x = band.x_begin; x < band.x_end; x += V, to += block_values()) {
+      const bool clear = !args.reflect && !is_interior<T>(x, args.width, args.kernel_size);
+      Vec<T> columns[S];
+      load_columns<S>(masks, args.masks.column, x, args.width, columns);
+#pragma GCC unroll 4
+      for (int j = 0; j < S; ++j) {
+        store_aligned(to + j * V, columns[j]);
+        if (clear) clear_outside_lanes(to + j * V, x, kx, args.kernel_size, args.width);
+      }
+    }
+  }
+
+  // Blocks at the edge that can be read where they lie, by masked loads.
+  static constexpr bool kEdgeInPlace = kHasMaskedLoads && sizeof(Element) == sizeof(T);
+
+  Source<Element> map_source(int64_t y, int64_t channel, int64_t x) const {
     const int64_t left = x - args.kernel_size / 2;
-    return {at<T>(args.features, task.batch, channel, 0, left), args.features.channel, map_rows, left,
-            args.width - left};
+    return {at<Element>(args.features, task.batch, channel, 0, left), args.features.channel, map_rows[y - band.y_begin],
+            left, args.width - left};
   }
 
-  __attribute__((noinline)) Source<T> window_source(int64_t channel, int channels, int64_t x) const {
+  __attribute__((noinline)) Source<T> window_source(int64_t y, int64_t channel, int channels, int64_t x) const {
+    const Taps& rows = taps[y - band.y_begin];
     for (int c = 0; c < channels; ++c) {
       stage_window(args, at<Element>(args.features, task.batch, channel + c, 0, 0), x, rows, pitch(),
                    window + c * rows.count * pitch());
@@ -113,56 +156,58 @@ struct TileRow {
     return {window, rows.count * pitch(), window_rows, 0, 0};
   }
 
-  // The next channels' part of this block is on its way from memory while this one is computed: rows of neighbouring
-  // channels are too far apart for the hardware to foresee.
-  __attribute__((noinline)) void prefetch(int64_t channel, int channels, int64_t x) const {
-    // Once a cache line.
-    if (!in_place(true) || x / V % (64 / kVectorBytes) != 0) return;
-    const int64_t last = smaller(channel + channels, task.channel_end);
-    for (; channel < last; ++channel) {
-      const T* column = at<T>(args.features, task.batch, channel, 0, x);
-      for (int row = 0; row < rows.count; ++row) __builtin_prefetch(column + map_rows[row]);
-    }
-  }
-
-  __attribute__((noinline)) void store_block(int64_t channel, int channels, int64_t x, const T* results) const {
+  // One block of columns of `Channels` channels.
+  template <int Channels, bool Edge, typename F>
+  __attribute__((noinline)) void block(const Source<F>& source, int64_t y, int64_t channel, int64_t x,
+                                       const T* factors) const {
+    Vec<T> sums[Channels][Sub];
+    accumulate<T, F, Sub, Channels, Edge>(source, taps[y - band.y_begin].count, args.kernel_size, factors, sums);
+    const int64_t output_y = S * y + band.pass * SubPixels<S>::rows;
     const int lanes = static_cast<int>(smaller(V, args.width - x));
-    for (int c = 0; c < channels; ++c) {
-      for (int i = 0; i < SubPixels<S>::rows; ++i, results += S * V) {
-        Element* row = at<Element>(args.output, task.batch, channel + c, S * y + pass * SubPixels<S>::rows + i, 0);
+    Element* output = at<Element>(args.output, task.batch, channel, output_y, 0);
+    if constexpr (S == 1) {
+      if (args.own != 0) {
+        const Vec<T> factor = broadcast<T>(T(args.own));
+        const Element* own_row = at<Element>(args.features, task.batch, channel, output_y, 0);
+#pragma GCC unroll 8
+        for (int c = 0; c < Channels; ++c, own_row += args.features.channel) {
+          Vec<T> own[1];
+          load_columns<1>(own_row, args.features.column, x, args.width, own);
+          sums[c][0] = own[0] * factor - sums[c][0];
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < Channels; ++c, output += args.output.channel) {
+#pragma GCC unroll 2
+      for (int i = 0; i < SubPixels<S>::rows; ++i) {
         Vec<T> columns[S];
 #pragma GCC unroll 4
-        for (int j = 0; j < S; ++j) columns[j] = load_aligned(results + j * V);
-        if constexpr (S == 1) {
-          if (args.own != 0) {
-            Vec<T> own[1];
-            load_columns<1>(at<Element>(args.features, task.batch, channel + c, y, 0), args.features.column, x,
-                            args.width, own);
-            columns[0] = own[0] * broadcast<T>(T(args.own)) - columns[0];
-          }
-        }
-        store_columns<S>(row, args.output.column, x, lanes, columns, args.stream);
+        for (int j = 0; j < S; ++j) columns[j] = sums[c][i * S + j];
+        store_columns<S>(output + i * args.output.row, args.output.column, x, lanes, columns, args.stream);
       }
     }
   }
 
   template <int Channels>
   int64_t run(int64_t channel) const {
-    const int k = args.kernel_size;
-    alignas(kVectorBytes) T results[Channels * Sub * V];
-    const T* block = weights;
-    for (; channel + Channels <= task.channel_end; channel += Channels, block = weights) {
-      for (int64_t x = x_begin; x < x_end; x += V, block += rows.count * k * Sub * V) {
-        prefetch(channel + Channels, Channels, x);
-        const bool interior = is_interior<T>(x, args.width, k);
-        if (!in_place(interior)) {
-          accumulate<T, Sub, Channels, false>(window_source(channel, Channels, x), rows.count, k, block, results);
-        } else if (interior) {
-          accumulate<T, Sub, Channels, false>(map_source(channel, x), rows.count, k, block, results);
-        } else {
-          accumulate<T, Sub, Channels, true>(map_source(channel, x), rows.count, k, block, results);
+    for (; channel + Channels <= task.channel_end; channel += Channels) {
+      for (int64_t y = band.y_begin; y < band.y_end; ++y) {
+        const T* factors = weights + (y - band.y_begin) * row_values();
+        for (int64_t x = band.x_begin; x < band.x_end; x += V, factors += block_values()) {
+          const bool interior = is_interior<T>(x, args.width, args.kernel_size);
+          if (args.features.column == 1 && interior) {
+            block<Channels, false>(map_source(y, channel, x), y, channel, x, factors);
+            continue;
+          }
+          if constexpr (kEdgeInPlace) {
+            if (args.features.column == 1 && !args.reflect) {
+              block<Channels, true>(map_source(y, channel, x), y, channel, x, factors);
+              continue;
+            }
+          }
+          block<Channels, false>(window_source(y, channel, Channels, x), y, channel, x, factors);
         }
-        store_block(channel, Channels, x, results);
       }
     }
     return channel;
@@ -170,6 +215,7 @@ struct TileRow {
 
   void run_all() {
     find_rows();
+    stage_weights();
     int64_t channel = task.channel_begin;
     channel = run<kChannels<Sub>>(channel);
     if constexpr (kChannels<Sub> > 4) channel = run<4>(channel);
@@ -178,32 +224,33 @@ struct TileRow {
   }
 };
 
+// Blocks of columns and rows of a band.
 template <typename Element, int S>
-int64_t tile_blocks(const CarafeArgs& args) {
-  const int64_t taps = args.kernel_size * args.kernel_size;
-  const int64_t block_bytes = taps * SubPixels<S>::count * kVectorBytes;
-  return larger(1, smaller(32, kWeightBytes / block_bytes));
-}
+struct BandPlan {
+  int64_t blocks, rows;
+
+  explicit BandPlan(const CarafeArgs& args) {
+    using T = Accumulator<Element>;
+    const int64_t block_bytes = args.kernel_size * args.kernel_size * SubPixels<S>::count * kVectorBytes;
+    blocks = larger(1, smaller((args.width + Vec<T>::size - 1) / Vec<T>::size, kWeightBytes / block_bytes));
+    rows = larger(1, smaller(kBandRows, kWeightBytes / (blocks * block_bytes)));
+  }
+};
 
 template <typename Element, int S>
 void forward(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
   using T = Accumulator<Element>;
   constexpr int V = Vec<T>::size;
-  constexpr int Sub = SubPixels<S>::count;
-  const int k = args.kernel_size;
-  const int64_t blocks = tile_blocks<Element, S>(args);
+  const BandPlan<Element, S> plan(args);
   T* weights = static_cast<T*>(scratch);
-  T* window = weights + blocks * k * k * Sub * V;
-  for (int64_t x = 0; x < args.width; x += blocks * V) {
-    const int64_t x_end = smaller(x + blocks * V, args.width);
-    for (int64_t y = task.row_begin; y < task.row_end; ++y) {
-      const Taps rows = window_taps(y, args.height, k, args.reflect);
+  T* window = weights + plan.rows * plan.blocks * args.kernel_size * args.kernel_size * SubPixels<S>::count * V;
+  for (int64_t x = 0; x < args.width; x += plan.blocks * V) {
+    const int64_t x_end = smaller(x + plan.blocks * V, args.width);
+    for (int64_t y = task.row_begin; y < task.row_end; y += plan.rows) {
+      const int64_t y_end = smaller(y + plan.rows, task.row_end);
       for (int pass = 0; pass < SubPixels<S>::passes; ++pass) {
-        T* block = weights;
-        for (int64_t column = x; column < x_end; column += V, block += rows.count * k * Sub * V) {
-          stage_weights<Element, S>(args, task, y, column, pass, rows, block);
-        }
-        TileRow<Element, S>{args, task, rows, y, x, x_end, pass, weights, window, {}, {}}.run_all();
+        const Band band{y, y_end, x, x_end, pass};
+        BandKernel<Element, S>{args, task, band, weights, window, {}, {}, {}}.run_all();
       }
     }
   }
@@ -217,7 +264,8 @@ int64_t scratch_bytes(const CarafeArgs& args) {
   const int64_t k = args.kernel_size, block = k * k * Sub * V;
   const int64_t window = k * round_up(V + k - 1, V);
   const SegmentPlan<T> plan(args);
-  const int64_t forward = tile_blocks<Element, S>(args) * block + kMostChannels * window;
+  const BandPlan<Element, S> bands(args);
+  const int64_t forward = bands.rows * bands.blocks * block + kMostChannels * window;
   const int64_t dot_blocks = dot_tile_blocks(block * static_cast<int64_t>(sizeof(T)));
   const int64_t grad_masks = kDotChannels * Sub * V + dot_blocks * block + kDotChannels * window;
   const int64_t grad_features = plan.readers + plan.upstream + plan.sums;

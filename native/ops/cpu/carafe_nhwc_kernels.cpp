@@ -3,11 +3,12 @@
 // Channels fill the vectors and weights are broadcast: for each source pixel, 4 channel vectors * 4 sub-pixels
 // accumulate in 16 registers, so that a tap costs 4 feature loads and 4 broadcasts for 16 multiply-adds. Taps outside
 // the map are left out of the pixel's list, so no border is ever copied. Channels-last masks are read where they
-// lie; others are staged a block of columns at a time (6.4 kB for kernel 5, scale 2), because the planes of one
-// pixel's taps would evict each other from the caches.
+// lie (16-bit ones widened first, a pixel at a time); others are staged a block of columns at a time (6.4 kB for kernel
+// 5, scale 2), because the planes of one pixel's taps would evict each other from the caches.
 
 #include "native/ops/cpu/carafe_blocks.h"
 #include "native/ops/cpu/carafe_kernels.h"
+#include "native/ops/cpu/staging.h"
 
 namespace freqfusion::cpu::FREQFUSION_ISA {
 namespace {
@@ -121,7 +122,9 @@ void forward(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
   constexpr int V = Vec<T>::size;
   constexpr int Sub = SubPixels<S>::count;
   const int k = args.kernel_size;
-  const bool direct = sizeof(Element) == sizeof(T) && args.masks.channel == 1;
+  const bool dense = args.masks.channel == 1;
+  const bool direct = sizeof(Element) == sizeof(T) && dense;
+  const int64_t pitch = round_up(k * k, V);  // of a pixel's widened masks
   T* staged = static_cast<T*>(scratch);
   PixelTaps taps;
   for (int64_t y = task.row_begin; y < task.row_end; ++y) {
@@ -130,28 +133,28 @@ void forward(const CarafeArgs& args, const CarafeTask& task, void* scratch) {
       bool interior_list = false;
       for (int64_t x = 0; x < args.width; ++x) {
         const int64_t lane = x % V;
-        if (!direct && lane == 0) stage_weights<Element, S>(args, task, y, x, pass, rows, staged);
+        if (!dense && lane == 0) stage_weights<Element, S>(args, task, y, x, pass, rows, staged);
         // Neighbouring interior pixels share one list.
         const bool interior = x >= k / 2 && x + k / 2 < args.width;
         if (!interior || !interior_list) {
-          list_taps(args, rows, window_taps(x, args.width, k, args.reflect), y, x,
-                    direct ? int64_t{k} * args.masks.channel : int64_t{k} * Sub * V,
-                    direct ? args.masks.channel : int64_t{Sub} * V, taps);
+          list_taps(args, rows, window_taps(x, args.width, k, args.reflect), y, x, dense ? k : int64_t{k} * Sub * V,
+                    dense ? 1 : int64_t{Sub} * V, taps);
           interior_list = interior;
         }
-        Weights<T> weights{staged + lane, {}};
+        // Rows of the kernel above the map are not in the list: the first weight is that of the first row inside.
+        const int64_t first_tap = rows.kernel[0] * k;
+        Weights<T> weights{dense ? staged + first_tap : staged + lane, {}};
         Pixel<Element, Sub> pixel{args, at<Element>(args.features, task.batch, 0, y, x), {}, taps, weights};
 #pragma GCC unroll 4
         for (int u = 0; u < Sub; ++u) {
           const int64_t output_y = S * y + pass * SubPixels<S>::rows + u / S, output_x = S * x + u % S;
           pixel.output[u] = at<Element>(args.output, task.batch, 0, output_y, output_x);
-          weights.sub[u] = direct ? (u / S) * args.masks.row + (u % S) * args.masks.column : u * V;
-        }
-        if constexpr (sizeof(Element) == sizeof(T)) {
-          // Rows of the kernel above the map are not in the list: the first weight is that of the first row inside.
-          const int64_t channel = (task.group * k + rows.kernel[0]) * k;
-          if (direct) {
-            weights.first = at<T>(args.masks, task.batch, channel, S * y + pass * SubPixels<S>::rows, S * x);
+          const Element* masks = at<Element>(args.masks, task.batch, task.group * k * k, output_y, output_x);
+          weights.sub[u] = !dense ? u * V : direct ? (u / S) * args.masks.row + (u % S) * args.masks.column : u * pitch;
+          if constexpr (sizeof(Element) != sizeof(T)) {
+            if (dense) load_run(masks, 1, k * k, staged + u * pitch);
+          } else {
+            if (direct && u == 0) weights.first = masks + first_tap;
           }
         }
         pixel.run_all(task.channel_begin, task.channel_end);
