@@ -22,6 +22,15 @@ at::Tensor window_of(bool hamming, int64_t kernel_size) {
   return hamming ? hamming_window(kernel_size) : at::ones({kernel_size, kernel_size}, at::kFloat);
 }
 
+// Masks from this many bytes on would evict what is still needed from the caches, and not survive there anyway.
+constexpr int64_t kStreamBytes = 8 << 20;
+
+bool can_stream(const at::Tensor& mask) {
+  const int64_t size = mask.element_size();
+  return mask.numel() * size >= kStreamBytes && mask.is_contiguous() && mask.size(3) * size % 64 == 0 &&
+         reinterpret_cast<uintptr_t>(mask.const_data_ptr()) % 64 == 0;
+}
+
 std::vector<at::Tensor> kernel_predictor_cpu(const at::Tensor& low_hr, const at::Tensor& low_lr,
                                              const std::optional<at::Tensor>& high_hr,
                                              const std::optional<at::Tensor>& high_lr, int64_t lowpass_kernel,
@@ -66,6 +75,7 @@ std::vector<at::Tensor> kernel_predictor_cpu(const at::Tensor& low_hr, const at:
     args.low = output(low_hr, low_hr.options());
     if (high_hr) args.high = output(*high_hr, low_hr.options());
   }
+  args.stream = std::all_of(results.begin(), results.begin() + (high_hr ? 2 : 1), can_stream);
   const int64_t rows = low_lr.size(0) * groups * args.height;
   if (rows == 0 || args.width == 0) return results;
   // A source pixel's 4 * k^4 multiply-adds and as many exponentials as it has taps; 100,000 are worth a thread.

@@ -108,6 +108,7 @@ void prefetch_next(const KernelPredictorArgs& args, const Block& block, int64_t 
   if (next.x + next.lanes > args.width) return;
   prefetch_outputs<0, T>(args.low_hr, next, low_taps);
   if (high_taps > 0) prefetch_outputs<0, T>(args.high_hr, next, high_taps);
+  if (args.stream) return;
   with_storage(args.mask_storage, [&](auto kind) {
     prefetch_outputs<1, decltype(kind)>(args.mask_lr, next, low_taps);
     if (high_taps > 0) prefetch_outputs<1, decltype(kind)>(args.mask_hr, next, high_taps);
@@ -115,13 +116,13 @@ void prefetch_next(const KernelPredictorArgs& args, const Block& block, int64_t 
 }
 
 template <typename S>
-void store_planes_of(const Map& map, const Block& block, int64_t taps, const Accumulator<S>* from) {
+void store_planes_of(const Map& map, const Block& block, int64_t taps, bool stream, const Accumulator<S>* from) {
   constexpr int V = Vec<Accumulator<S>>::size;
   for (int64_t t = 0; t < taps; ++t) {
     for (int i = 0; i < 2; ++i, from += 2 * V) {
       const Vec<Accumulator<S>> columns[2] = {load_aligned(from), load_aligned(from + V)};
       store_columns<2>(output_row<S>(map, block, block.group * taps + t, i), map.column, block.x, block.lanes, columns,
-                       false);
+                       stream);
     }
   }
 }
@@ -153,7 +154,7 @@ void store_pixels_of(const Map& map, const Block& block, int64_t taps, const Acc
 }
 
 template <typename T>
-void store_all(Storage storage, const Map& map, const Block& block, int64_t taps, const T* from) {
+void store_all(Storage storage, const Map& map, const Block& block, int64_t taps, bool stream, const T* from) {
   with_storage(storage, [&](auto kind) {
     using S = decltype(kind);
     // Of the four storage types, those that are computed in T.
@@ -161,7 +162,7 @@ void store_all(Storage storage, const Map& map, const Block& block, int64_t taps
       if (map.channel == 1 && map.column != 1) {
         store_pixels_of<S>(map, block, taps, from);
       } else {
-        store_planes_of<S>(map, block, taps, from);
+        store_planes_of<S>(map, block, taps, stream, from);
       }
     }
   });
@@ -271,7 +272,7 @@ void predict_block(const KernelPredictorArgs& args, const Block& block, const Bu
   const int64_t low_taps = int64_t{k} * k, high_taps = int64_t{args.highpass_kernel} * args.highpass_kernel;
   const bool high = args.high_hr.data != nullptr;
   const auto stage = [&](const Map& map, int64_t taps, const T* values) {
-    if (map.data != nullptr) store_all(args.storage, map, block, taps, values);
+    if (map.data != nullptr) store_all(args.storage, map, block, taps, false, values);
   };
 
   load_logits(args, args.low_hr, block, low_taps, buffers.low);
@@ -285,14 +286,14 @@ void predict_block(const KernelPredictorArgs& args, const Block& block, const Bu
                  buffers.weights, buffers.low);
   stage(args.low, low_taps, buffers.low);
   normalize(buffers.low, low_taps, pitch, args.low_window);
-  store_all(args.mask_storage, args.mask_lr, block, low_taps, buffers.low);
+  store_all(args.mask_storage, args.mask_lr, block, low_taps, args.stream, buffers.low);
   if (!high) return;
 
   reassemble_all(k, high_taps, windows_of(args, args.high_lr, block, high_taps, buffers.high_window, buffers.pitch),
                  buffers.low, buffers.high);
   stage(args.high, high_taps, buffers.high);
   normalize(buffers.high, high_taps, pitch, args.high_window);
-  store_all(args.mask_storage, args.mask_hr, block, high_taps, buffers.high);
+  store_all(args.mask_storage, args.mask_hr, block, high_taps, args.stream, buffers.high);
 }
 
 template <typename T>
@@ -307,6 +308,7 @@ void forward_rows(const KernelPredictorArgs& args, int64_t begin, int64_t end, v
       predict_block(args, block, buffers);
     }
   }
+  if (args.stream) stream_fence();
 }
 
 }  // namespace

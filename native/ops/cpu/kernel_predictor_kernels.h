@@ -13,6 +13,8 @@ struct KernelPredictorArgs {
   int64_t height = 0, width = 0;        // of lr
   int lowpass_kernel = 5, highpass_kernel = 3, groups = 1;
   bool reflect = false;
+  // The masks are larger than the caches and written past them: their rows start at multiples of 64 bytes.
+  bool stream = false;
   const float *low_window = nullptr, *high_window = nullptr;  // [k * k]
   Map low_hr = {}, low_lr = {}, high_hr = {}, high_lr = {};   // no data in the high ones: they are not wanted
   Map mask_lr = {}, mask_hr = {};

@@ -22,6 +22,8 @@ namespace {
 constexpr int64_t kTaskRows = 32;
 // Multiply-adds that are worth another thread.
 constexpr int64_t kGrainWork = 1 << 18;
+// Outputs from this many bytes on would evict what is still needed from the caches, and not survive there anyway.
+constexpr int64_t kStreamBytes = 24 << 20;
 
 // [tile][input channel][ky][kx][channel in the tile].
 at::Tensor pack(const at::Tensor& weight, int64_t tiles) {
@@ -55,6 +57,7 @@ at::Tensor row_conv_cpu(const at::Tensor& x, const at::Tensor& weight, const std
   args.output = map_of(output);
   args.weights = weights.const_data_ptr();
   args.bias = offsets.const_data_ptr();
+  args.stream = output.numel() * output.element_size() >= kStreamBytes;
 
   const int64_t reach = weight.size(2) / 2 * dilation;
   const int64_t threads = at::get_num_threads();

@@ -131,6 +131,7 @@ struct Target {
   T* first;
   int64_t channel;  // elements from one channel to the next
   int64_t pixels;   // of the map from the tile's first on: those beyond are not stored
+  bool stream;
 };
 
 template <typename T, int Channels, int K>
@@ -164,7 +165,9 @@ __attribute__((noinline)) void accumulate(const Window<T>& window, const T* weig
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       const int64_t lanes = target.pixels - v * V;
-      if (lanes >= V) {
+      if (lanes >= V && target.stream) {
+        store_stream(output + v * V, acc[o][v]);
+      } else if (lanes >= V) {
         store(output + v * V, acc[o][v]);
       } else if (lanes > 0) {
         store_partial(output + v * V, acc[o][v], static_cast<int>(lanes));
@@ -241,16 +244,17 @@ struct Ahead {
 };
 
 template <typename S>
-Ahead<S> next_row(const RowConvArgs& args, int64_t image, int64_t row, int64_t x) {
+Ahead<S> row_ahead(const RowConvArgs& args, int64_t image, int64_t row, int64_t x) {
   if (row >= args.height || args.x.column != 1) return {nullptr, 0, 0, 0};
   const int64_t columns = args.width - x < kTile<Accumulator<S>> ? args.width - x : kTile<Accumulator<S>>;
   return {static_cast<const S*>(args.x.data) + image * args.x.image + row * args.x.row + x, args.x.channel,
           args.in_channels, columns};
 }
 
+// next: elements from this tile of the output to the one that is computed after it.
 template <typename S, typename T>
 void compute_tile(const RowConvArgs& args, const Ring<T>& ring, int64_t image, int64_t y, int64_t x,
-                  const Ahead<S>& ahead) {
+                  const Ahead<S>& ahead, int64_t next) {
   const int k = args.kernel_size;
   Window<T> window{{}, k, 0, ring.pitch, static_cast<int>(args.in_channels), k, args.dilation};
   for (int ky = 0; ky < k; ++ky) {
@@ -261,15 +265,15 @@ void compute_tile(const RowConvArgs& args, const Ring<T>& ring, int64_t image, i
     window.below = ky + 1;
   }
   Target<T> target{static_cast<T*>(args.output.data) + image * args.output.image + y * args.output.row + x,
-                   args.output.channel, args.width - x};
+                   args.output.channel, args.width - x, args.stream};
   const T* weights = static_cast<const T*>(args.weights);
   const T* bias = static_cast<const T*>(args.bias);
   const int64_t tiles = tiles_of(args.out_channels);
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t first = t * args.out_channels / tiles, last = (t + 1) * args.out_channels / tiles;
     ahead.fetch(t, tiles);
-    for (int64_t c = 0; c < last - first; ++c) {
-      prefetch_run<1>(target.first + c * args.output.channel + args.output.row, kTile<T>);
+    for (int64_t c = 0; !args.stream && c < last - first; ++c) {
+      prefetch_run<1>(target.first + c * args.output.channel + next, kTile<T>);
     }
     accumulate_for<T>(last - first, k)(window, weights, bias + first, target);
     target.first += (last - first) * args.output.channel;
@@ -277,17 +281,32 @@ void compute_tile(const RowConvArgs& args, const Ring<T>& ring, int64_t image, i
   }
 }
 
+// A pointwise kernel needs no ring: along the rows, memory is read and written in the order in which it lies.
 template <typename S>
-void forward_rows(const RowConvArgs& args, int64_t image, int64_t row_begin, int64_t row_end, void* scratch) {
-  using T = Accumulator<S>;
-  const Ring<T> ring = ring_of<T>(args, scratch);
+void forward_pointwise(const RowConvArgs& args, int64_t image, int64_t row_begin, int64_t row_end,
+                       const Ring<Accumulator<S>>& ring) {
+  constexpr int64_t tile = kTile<Accumulator<S>>;
+  for (int64_t y = row_begin; y < row_end; ++y) {
+    for (int64_t x = 0; x < args.width; x += tile) {
+      stage_row<S>(args, image, y, x, ring);
+      const bool last = x + tile >= args.width;
+      compute_tile(args, ring, image, y, x, row_ahead<S>(args, image, last ? y + 1 : y, last ? 0 : x + tile),
+                   last ? args.output.row - x : tile);
+    }
+  }
+}
+
+template <typename S>
+void forward_rows(const RowConvArgs& args, int64_t image, int64_t row_begin, int64_t row_end,
+                  const Ring<Accumulator<S>>& ring) {
+  constexpr int64_t tile = kTile<Accumulator<S>>;
   const int64_t reach = int64_t{args.kernel_size / 2} * args.dilation;
-  for (int64_t x = 0; x < args.width; x += kTile<T>) {
+  for (int64_t x = 0; x < args.width; x += tile) {
     int64_t staged = row_begin > reach ? row_begin - reach : 0;
     for (int64_t y = row_begin; y < row_end; ++y) {
       const int64_t wanted = y + reach + 1 < args.height ? y + reach + 1 : args.height;
       for (; staged < wanted; ++staged) stage_row<S>(args, image, staged, x, ring);
-      compute_tile(args, ring, image, y, x, next_row<S>(args, image, staged, x));
+      compute_tile(args, ring, image, y, x, row_ahead<S>(args, image, staged, x), args.output.row);
     }
   }
 }
@@ -308,8 +327,16 @@ int64_t row_conv_scratch_bytes(const RowConvArgs& args) {
 }
 
 void row_conv_forward(const RowConvArgs& args, int64_t image, int64_t row_begin, int64_t row_end, void* scratch) {
-  with_storage(args.storage,
-               [&](auto storage) { forward_rows<decltype(storage)>(args, image, row_begin, row_end, scratch); });
+  with_storage(args.storage, [&](auto storage) {
+    using S = decltype(storage);
+    const auto ring = ring_of<Accumulator<S>>(args, scratch);
+    if (args.kernel_size == 1) {
+      forward_pointwise<S>(args, image, row_begin, row_end, ring);
+    } else {
+      forward_rows<S>(args, image, row_begin, row_end, ring);
+    }
+  });
+  if (args.stream) stream_fence();
 }
 
 }  // namespace freqfusion::cpu::FREQFUSION_ISA

@@ -14,6 +14,8 @@ struct RowConvArgs {
   Map x = {}, output = {};        // neighbouring columns of the output are neighbours in memory
   const void* weights = nullptr;  // [tile of output channels][input channel][ky][kx][channel in the tile]
   const void* bias = nullptr;     // [output channel]
+  // The output is larger than the caches and written past them: its rows start at multiples of 64 bytes.
+  bool stream = false;
 };
 
 // Output channels are shared out over this many tiles, as evenly as possible; tile t begins at t * channels / tiles.
