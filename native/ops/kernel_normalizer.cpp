@@ -100,16 +100,19 @@ void check_kernel_normalizer_backward(const at::Tensor& grad_output, const at::T
   check_sizes(grad_output, output.sym_sizes(), "grad_output");
 }
 
+double hamming_weight(int64_t i, int64_t kernel_size) {
+  // One tap alone has the weight 1, as in numpy.
+  return kernel_size == 1 ? 1.0 : 0.54 - 0.46 * std::cos(2.0 * M_PI * static_cast<double>(i) / (kernel_size - 1.0));
+}
+
 at::Tensor hamming_window(int64_t kernel_size) {
   check_kernel_size(kernel_size);
   auto window = at::empty({1, 1, kernel_size, kernel_size}, at::kFloat);
   auto* values = window.mutable_data_ptr<float>();
-  // One tap alone has the weight 1, as in numpy.
-  const auto side = [kernel_size](int64_t i) {
-    return kernel_size == 1 ? 1.0 : 0.54 - 0.46 * std::cos(2.0 * M_PI * static_cast<double>(i) / (kernel_size - 1.0));
-  };
   for (int64_t y = 0; y < kernel_size; ++y) {
-    for (int64_t x = 0; x < kernel_size; ++x) values[y * kernel_size + x] = static_cast<float>(side(y) * side(x));
+    for (int64_t x = 0; x < kernel_size; ++x) {
+      values[y * kernel_size + x] = static_cast<float>(hamming_weight(y, kernel_size) * hamming_weight(x, kernel_size));
+    }
   }
   return window;
 }

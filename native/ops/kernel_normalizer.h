@@ -25,7 +25,10 @@ void check_kernel_normalizer(const at::Tensor& logits, int64_t kernel_size, int6
 void check_kernel_normalizer_backward(const at::Tensor& grad_output, const at::Tensor& output, int64_t kernel_size,
                                       int64_t groups);
 
-// The [1, 1, k, k] float32 window, computed in double: 0.54 - 0.46 cos(2 pi i / (k - 1)) along each side.
+// One side of the window: 0.54 - 0.46 cos(2 pi i / (k - 1)).
+double hamming_weight(int64_t i, int64_t kernel_size);
+
+// The [1, 1, k, k] float32 window, computed in double: the outer product of its side with itself.
 FREQFUSION_API at::Tensor hamming_window(int64_t kernel_size);
 
 }  // namespace freqfusion

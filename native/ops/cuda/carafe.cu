@@ -1,7 +1,6 @@
 // Chooses the kernel for a call of carafe, high_pass or their gradients: by layout, kernel size and channels.
 
 #include "native/ops/cuda/carafe.h"
-
 #include "native/ops/cuda/carafe_backward.h"
 #include "native/ops/cuda/carafe_forward.h"
 
@@ -125,8 +124,8 @@ const char* grad_masks_scale(const CarafeArgs& args, void* stream) {
 }  // namespace
 
 const char* carafe_forward(const CarafeArgs& args, void* stream) {
-  const bool narrow =
-      fits_32_bits({feature_extent(args, args.features), mask_extent(args, args.masks), output_extent(args, args.output)});
+  const bool narrow = fits_32_bits(
+      {feature_extent(args, args.features), mask_extent(args, args.masks), output_extent(args, args.output)});
   return with_storage(args.storage, [&](auto value) {
     using S = decltype(value);
     return narrow ? forward_scale<S, int32_t>(args, stream) : forward_scale<S, int64_t>(args, stream);
@@ -134,8 +133,8 @@ const char* carafe_forward(const CarafeArgs& args, void* stream) {
 }
 
 const char* carafe_grad_features(const CarafeArgs& args, void* stream) {
-  const bool narrow = fits_32_bits({feature_extent(args, args.grad_features), mask_extent(args, args.masks),
-                                    output_extent(args, args.output)});
+  const bool narrow = fits_32_bits(
+      {feature_extent(args, args.grad_features), mask_extent(args, args.masks), output_extent(args, args.output)});
   return with_storage(args.storage, [&](auto value) {
     using S = decltype(value);
     return narrow ? grad_features<S, int32_t>(args, stream) : grad_features<S, int64_t>(args, stream);
@@ -143,8 +142,8 @@ const char* carafe_grad_features(const CarafeArgs& args, void* stream) {
 }
 
 const char* carafe_grad_masks(const CarafeArgs& args, void* stream) {
-  const bool narrow = fits_32_bits({feature_extent(args, args.features), mask_extent(args, args.grad_masks),
-                                    output_extent(args, args.output)});
+  const bool narrow = fits_32_bits(
+      {feature_extent(args, args.features), mask_extent(args, args.grad_masks), output_extent(args, args.output)});
   return with_storage(args.storage, [&](auto value) {
     using S = decltype(value);
     return narrow ? grad_masks_scale<S, int32_t>(args, stream) : grad_masks_scale<S, int64_t>(args, stream);

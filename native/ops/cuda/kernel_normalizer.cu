@@ -1,5 +1,4 @@
 #include "native/ops/cuda/kernel_normalizer.h"
-
 #include "native/ops/cuda/kernel_normalizer_bodies.h"
 
 namespace freqfusion::cuda {

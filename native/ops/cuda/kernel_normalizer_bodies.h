@@ -129,7 +129,8 @@ struct NormalizeGradient {
     const S* g = grid.begin(grad_output, thread);
     S* to = grid.begin(grad_logits, thread);
     A mean = 0;
-    for (I t = 0; t < grid.taps; ++t) mean += widen(read(g + t * grad_output.channel)) * widen(read(y + t * output.channel));
+    for (I t = 0; t < grid.taps; ++t)
+      mean += widen(read(g + t * grad_output.channel)) * widen(read(y + t * output.channel));
     for (I t = 0; t < grid.taps; ++t) {
       const A value = widen(read(y + t * output.channel));
       to[t * grad_logits.channel] = narrow<S>(value * (widen(read(g + t * grad_output.channel)) - mean));

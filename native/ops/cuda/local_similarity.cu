@@ -1,5 +1,4 @@
 #include "native/ops/cuda/local_similarity.h"
-
 #include "native/ops/cuda/local_similarity_bodies.h"
 
 namespace freqfusion::cuda {
@@ -12,8 +11,7 @@ Extent tap_extent(const LocalSimilarityArgs& a, const Map& map) {
 
 template <typename S>
 bool packs_channels(const LocalSimilarityArgs& args, const Map& map) {
-  return map.channel == 1 && args.channels % kPack<S> == 0 &&
-         packs<S>(map, kPack<S>, {map.image, map.row, map.column});
+  return map.channel == 1 && args.channels % kPack<S> == 0 && packs<S>(map, kPack<S>, {map.image, map.row, map.column});
 }
 
 template <typename S, typename I>

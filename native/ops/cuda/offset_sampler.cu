@@ -1,5 +1,4 @@
 #include "native/ops/cuda/offset_sampler.h"
-
 #include "native/ops/cuda/offset_sampler_bodies.h"
 
 namespace freqfusion::cuda {
@@ -55,8 +54,8 @@ const char* offset_sampler_forward(const OffsetSamplerArgs& args, void* stream) 
 }
 
 const char* offset_sampler_grad_offset(const OffsetSamplerArgs& args, void* stream) {
-  const bool narrow = fits_32_bits({x_extent(args, args.x), offset_extent(args, args.offset),
-                                    x_extent(args, args.out), offset_extent(args, args.grad_offset)});
+  const bool narrow = fits_32_bits({x_extent(args, args.x), offset_extent(args, args.offset), x_extent(args, args.out),
+                                    offset_extent(args, args.grad_offset)});
   return with_storage(args.storage, [&](auto value) {
     using S = decltype(value);
     return narrow ? grad_offset<S, int32_t>(args, stream) : grad_offset<S, int64_t>(args, stream);
@@ -64,8 +63,8 @@ const char* offset_sampler_grad_offset(const OffsetSamplerArgs& args, void* stre
 }
 
 const char* offset_sampler_grad_x(const OffsetSamplerArgs& args, void* stream) {
-  const bool narrow = fits_32_bits(
-      {x_extent(args, args.grad_x), offset_extent(args, args.offset), x_extent(args, args.out)});
+  const bool narrow =
+      fits_32_bits({x_extent(args, args.grad_x), offset_extent(args, args.offset), x_extent(args, args.out)});
   return with_storage(args.storage, [&](auto value) {
     using S = decltype(value);
     return narrow ? grad_x<S, int32_t>(args, stream) : grad_x<S, int64_t>(args, stream);
