@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
 import { runAttached } from './libtorch/process.mjs';
 import { clangFormat } from './test/clang-format.mjs';
+import { testCuda } from './test/cuda.mjs';
 import { runJest } from './test/jest.mjs';
 import { runPython } from './test/python.mjs';
 import { fromStatus, Report } from './test/report.mjs';
@@ -31,7 +32,7 @@ if (built) {
   );
   await report.step('tests', () => runJest(ROOT, process.argv.slice(2)));
   await report.step('PyTorch', () => runPython(ROOT));
-  await report.step('CUDA', () => ({ skipped: ['CUDA: this version computes on the CPU alone'] }));
+  await report.step('CUDA', () => testCuda(ROOT));
 }
 report.print();
 process.exitCode = report.failed === 0 ? 0 : 1;

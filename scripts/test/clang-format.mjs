@@ -7,7 +7,7 @@ export const VERSION = 19;
 
 function nativeFiles(root) {
   return readdirSync(join(root, 'native'), { recursive: true })
-    .filter((name) => /\.(h|cc|cpp)$/.test(name))
+    .filter((name) => /\.(h|cc|cpp|cu)$/.test(name))
     .map((name) => join('native', name))
     .sort();
 }

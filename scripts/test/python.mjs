@@ -19,25 +19,32 @@ async function findPython(torch) {
   return version === torch ? { command } : { reason: `${wanted}, got torch ${version}` };
 }
 
-/** Loads the operator library into PyTorch and runs every file of test/python against PyTorch itself. */
-export async function runPython(root) {
+/**
+ * Loads an operator library of build/Release into PyTorch and runs files of test/python (all where `chosen` is
+ * undefined) against PyTorch itself.
+ */
+export async function runPython(root, { name = 'freqfusion_ops', chosen, env = {} } = {}) {
   const folder = join(root, 'test', 'python');
-  const files = readdirSync(folder, { recursive: true })
-    .filter((name) => /(^|\/)test_\w+\.py$/.test(name))
-    .sort();
+  const files =
+    chosen ??
+    readdirSync(folder, { recursive: true })
+      .filter((file) => /(^|\/)test_\w+\.py$/.test(file))
+      .sort();
   const { torch } = readJson(join(root, 'build', RECORD)) ?? {};
   const { command, reason } = await findPython(torch);
-  if (command === undefined) return { skipped: files.map((name) => `test/python/${name}: ${reason}`) };
-  const library = join(root, 'build', 'Release', `libfreqfusion_ops.${SUFFIX}`);
+  if (command === undefined)
+    return { skipped: files.map((file) => `test/python/${file} (lib${name}): ${reason}`) };
+  const library = join(root, 'build', 'Release', `lib${name}.${SUFFIX}`);
   if (!existsSync(library)) throw new Error(`expected ${library}, got no such file`);
   const total = { passed: 0, failed: 0 };
-  for (const name of files) {
+  for (const file of files) {
     let output = '';
     const status = await runAttached(
       command,
-      [join('test', 'python', name), library, join('test', 'goldens')],
+      [join('test', 'python', file), library, join('test', 'goldens')],
       {
         cwd: root,
+        env: { ...process.env, ...env },
         stdio: ['ignore', 'pipe', 'inherit'],
         onOutput: (text) => {
           output += text;
@@ -49,7 +56,7 @@ export async function runPython(root) {
     const counted = fromLastLine(output) ?? fromStatus(status);
     total.passed += counted.passed ?? 0;
     total.failed += (counted.failed ?? 0) || (status === 0 ? 0 : 1);
-    console.log(`${status === 0 ? 'ok' : 'FAILED'} test/python/${name}`);
+    console.log(`${status === 0 ? 'ok' : 'FAILED'} test/python/${file} (lib${name})`);
   }
   return total;
 }

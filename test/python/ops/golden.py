@@ -139,7 +139,9 @@ def resident_bytes(field):
 
 
 def instruction_sets():
-    """The instruction sets that this machine can run, for FREQFUSION_ISA."""
+    """The instruction sets that this machine can run, for FREQFUSION_ISA; where it is set, that one alone."""
+    if "FREQFUSION_ISA" in os.environ:
+        return [os.environ["FREQFUSION_ISA"]]
     flags = set()
     if os.path.exists("/proc/cpuinfo"):
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -119,9 +119,11 @@ def wild_offsets(tally):
 
 
 def bands(tally):
-    """The gradient of x is summed band by band: offsets across bands, and the same bits for every thread count."""
+    """The gradient of x is summed band by band: offsets across bands, and the same bits for every thread count (CPU)."""
     x, offset = torch.randn(1, 6, 400, 64), safe_offsets(1, 2, 200, 32, 30, torch.float32)
     compare(tally, x, offset, 2, "tall")
+    if "cuda_on_cpu" in sys.argv[1]:
+        return  # the CUDA kernel adds with atomics, in no fixed order
     threads = torch.get_num_threads()
     results = []
     for count in (1, 2, 3):

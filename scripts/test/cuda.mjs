@@ -1,0 +1,144 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { readJson } from '../build-key.mjs';
+import { RECORD } from '../build-native.mjs';
+import { runAttached, runCommand } from '../libtorch/process.mjs';
+import { runPython } from './python.mjs';
+
+/** The oldest and the newest architecture of the default list. */
+const ARCHITECTURES = ['80', '90'];
+const ON_CPU = 'freqfusion_ops_cuda_on_cpu';
+/** The operators whose CUDA kernels run on the CPU in this test, and one that calls them. */
+const OPERATORS = ['carafe', 'high_pass', 'kernel_normalizer', 'local_similarity', 'offset_sampler'];
+
+/** nvcc from PATH, CUDA_HOME or /usr/local/cuda, or undefined. */
+function findNvcc() {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const homes = [process.env.CUDA_HOME, '/usr/local/cuda'].filter(Boolean).map((home) => join(home, 'bin'));
+  return [...folders, ...homes].map((folder) => join(folder, 'nvcc')).find(existsSync);
+}
+
+/** The folder of the CUDA runtime's headers that belongs to an nvcc (which may be a wrapper elsewhere). */
+async function cudaHeaders(nvcc) {
+  const { stderr } = await runCommand(nvcc, ['--dryrun', '-c', 'x.cu']);
+  const top = /TOP=(\S+)/.exec(stderr)?.[1] ?? dirname(dirname(nvcc));
+  const folders = [top, '/usr/local/cuda'].flatMap((folder) => [
+    join(folder, 'include'),
+    join(folder, 'targets', 'x86_64-linux', 'include'),
+  ]);
+  return folders.find((folder) => existsSync(join(folder, 'cuda_runtime_api.h')));
+}
+
+async function compileKernels(root, nvcc, folder, files) {
+  const counts = { passed: 0, failed: 0 };
+  const codes = ARCHITECTURES.map((arch) => `-gencode=arch=compute_${arch},code=sm_${arch}`);
+  for (const file of files) {
+    const since = performance.now();
+    const args = [
+      '-std=c++17',
+      '-O3',
+      '-Werror',
+      'all-warnings',
+      ...codes,
+      `-I${root}`,
+      '-Xcompiler',
+      '-fPIC',
+    ];
+    const status = await runAttached(nvcc, [...args, '-c', join(root, file), '-o', join(folder, 'kernel.o')]);
+    const seconds = ((performance.now() - since) / 1000).toFixed(1);
+    console.log(
+      `${status === 0 ? 'ok' : 'FAILED'} nvcc ${file}, sm_${ARCHITECTURES.join(', sm_')}: ${seconds} s`,
+    );
+    counts[status === 0 ? 'passed' : 'failed'] += 1;
+  }
+  return counts;
+}
+
+/**
+ * Reads the glue as a build with CUDA would. A libtorch for the CPU has all of c10/cuda but one generated header, which
+ * the test writes.
+ */
+async function checkGlue(root, headers, folder, files) {
+  const counts = { passed: 0, failed: 0 };
+  const { libtorch } = readJson(join(root, 'build', RECORD));
+  const generated = join(folder, 'c10', 'cuda', 'impl');
+  mkdirSync(generated, { recursive: true });
+  writeFileSync(join(generated, 'cuda_cmake_macros.h'), '#pragma once\n#define C10_CUDA_BUILD_SHARED_LIBS\n');
+  const system = [
+    join(libtorch, 'include'),
+    join(libtorch, 'include', 'torch', 'csrc', 'api', 'include'),
+    folder,
+    headers,
+  ].flatMap((name) => ['-isystem', name]);
+  for (const file of files) {
+    const args = [
+      '-std=c++20',
+      '-fsyntax-only',
+      '-Wall',
+      '-Wextra',
+      '-Wno-unused-parameter',
+      '-Werror',
+      `-I${root}`,
+    ];
+    const status = await runAttached(process.env.CXX ?? 'g++', [...args, ...system, join(root, file)]);
+    console.log(`${status === 0 ? 'ok' : 'FAILED'} syntax of ${file}`);
+    counts[status === 0 ? 'passed' : 'failed'] += 1;
+  }
+  return counts;
+}
+
+/** The same kernels, their blocks and threads in a loop on the CPU, under the tests of the operators. */
+async function runOnCpu(root) {
+  const status = await runAttached('cmake', ['--build', join(root, 'build'), '--target', ON_CPU]);
+  if (status !== 0) return { failed: 1 };
+  return runPython(root, {
+    name: ON_CPU,
+    chosen: OPERATORS.map((name) => join('ops', `test_${name}.py`)),
+    // The instruction sets are those of the CPU kernels: one run is enough.
+    env: { FREQFUSION_ISA: 'baseline' },
+  });
+}
+
+/** Everything about CUDA that can be tested without a GPU, and by name what cannot. */
+export async function testCuda(root) {
+  const total = {
+    passed: 0,
+    failed: 0,
+    skipped: ['CUDA on a GPU: bash scripts/gpu.sh on a machine that has one'],
+  };
+  const add = ({ passed = 0, failed = 0, skipped = [] }) => {
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped.push(...skipped);
+  };
+  if (process.platform !== 'linux') {
+    total.skipped.push('CUDA kernels: they are built on Linux');
+    return total;
+  }
+  const sources = readdirSync(join(root, 'native', 'ops', 'cuda')).map((name) => `native/ops/cuda/${name}`);
+  const kernels = sources.filter((name) => name.endsWith('.cu'));
+  const glue = sources.filter((name) => name.endsWith('.cpp'));
+  add(await runOnCpu(root));
+  const nvcc = findNvcc();
+  if (nvcc === undefined) {
+    const reason = 'expected nvcc on PATH, in CUDA_HOME or in /usr/local/cuda, got none';
+    total.skipped.push(...[...kernels, ...glue].map((name) => `${name}: ${reason}`));
+    return total;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'freqfusion-cuda-'));
+  try {
+    add(await compileKernels(root, nvcc, folder, kernels));
+    const headers = await cudaHeaders(nvcc);
+    if (headers === undefined) {
+      total.skipped.push(
+        ...glue.map((name) => `syntax of ${name}: expected cuda_runtime_api.h beside nvcc, got none`),
+      );
+    } else {
+      add(await checkGlue(root, headers, folder, glue));
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return total;
+}
