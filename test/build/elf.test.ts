@@ -34,7 +34,8 @@ describe('what is linked', () => {
   test('the operator library needs libtorch and nothing of Node or of Python', () => {
     const system = /^(libstdc\+\+|libm|libgcc_s|libc|libpthread|ld-linux.*)\.so/;
     const needed = dynamic(OPERATORS, 'NEEDED').filter((name) => !system.test(name));
-    expect(needed.sort()).toEqual(['libc10.so', 'libtorch_cpu.so']);
+    const cuda = RECORD.cuda ? ['libc10_cuda.so', 'libtorch_cuda.so'] : [];
+    expect(needed.sort()).toEqual(['libc10.so', 'libtorch_cpu.so', ...cuda].sort());
   });
 
   test.each([

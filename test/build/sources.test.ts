@@ -16,14 +16,32 @@ function gypList(...words: string[]): string[] {
 
 /** Files below native/ that contain a pattern. */
 function matching(pattern: RegExp, folder = 'native/'): string[] {
-  const files = NATIVE.filter((name) => name.startsWith(folder) && /\.(cpp|cc|h)$/.test(name));
+  const files = NATIVE.filter((name) => name.startsWith(folder) && /\.(cpp|cc|h|cu)$/.test(name));
   return files.filter((name) => pattern.test(readFileSync(join(ROOT, name), 'utf8')));
 }
 
 test('every C++ file is built, by cmake-js and by node-gyp alike', () => {
   const listed = ['ops', 'kernels', 'modules', 'node'].flatMap((layer) => gypList(layer));
-  const written = NATIVE.filter((name) => /\.(cpp|cc)$/.test(name));
+  const written = NATIVE.filter((name) => /\.(cpp|cc)$/.test(name) && !name.startsWith('native/ops/cuda/'));
   expect([...listed].sort()).toEqual([...written].sort());
+});
+
+test('every CUDA file is in the list of cmake: node-gyp builds for the CPU alone', () => {
+  const text = readFileSync(join(ROOT, 'native', 'ops', 'cuda', 'sources.cmake'), 'utf8');
+  const listed = [...text.matchAll(/\$\{cuda\}\/(\w+\.(?:cu|cpp))/g)].map(
+    ([, name]) => `native/ops/cuda/${name}`,
+  );
+  const written = NATIVE.filter((name) => /^native\/ops\/cuda\/.*\.(cu|cpp)$/.test(name));
+  expect(listed.sort()).toEqual([...written].sort());
+});
+
+test('the CUDA kernels see no header of libtorch: nvcc compiles them in seconds, against any version', () => {
+  const kernels = NATIVE.filter((name) => /^native\/ops\/cuda\/.*\.(cu|h)$/.test(name));
+  const glue = ['native/ops/cuda/device.h', 'native/ops/cuda/carafe_into.h'];
+  const reading = kernels.filter((name) =>
+    /#include <(ATen|c10|torch)\//.test(readFileSync(join(ROOT, name), 'utf8')),
+  );
+  expect(reading.sort()).toEqual(glue.sort());
 });
 
 test('node-gyp compiles the kernels with the flags of cmake-js', () => {
