@@ -1,12 +1,12 @@
 // CARAFE forward on channels-first maps.
 //
 // A band is a few source rows, whole but for very wide maps. Its weights are read from the masks once, plane after
-// plane, split into one vector for each sub-pixel and kept in the L2 cache: 25 taps * 4 sub-pixels * 16 columns are 6.4
-// kB a block for kernel 5, scale 2, so that 208 kB hold two rows of 256 columns. Then all channels use them, six at a
-// time (three with AVX2): a tap costs 6 feature loads and 4 weight loads for 24 multiply-adds in as many registers.
-// What a channel reads and writes for a band follows each other in memory (6 rows in, 4 rows out), long enough for the
-// hardware to foresee: asking for it in advance costs more than it brings. The zero border costs masked loads, the
-// reflecting one, and 16-bit storage at the edges, a copied window.
+// plane, split into one vector for each sub-pixel and kept in the L2 cache: 25 taps * 4 sub-pixels * 16 columns are
+// 6.4 kB a block for kernel 5, scale 2, so that 416 kB hold four rows of 256 columns. Then all channels use them, six
+// at a time (three with AVX2): a tap costs 6 feature loads and 4 weight loads for 24 multiply-adds in as many
+// registers. What a channel reads and writes for a band follows each other in memory (8 rows in, 8 rows out), long
+// enough for the hardware to foresee: asking for it in advance cost more than it brought. The zero border costs masked
+// loads, the reflecting one, and 16-bit storage at the edges, a copied window.
 
 #include "native/ops/cpu/carafe_kernels.h"
 
@@ -69,8 +69,8 @@ FREQFUSION_INLINE void accumulate(const Source<F>& source, int rows, int kernel_
   }
 }
 
-// Source rows [y_begin, y_end) and columns [x_begin, x_end) whose weights are kept together, and one pass of their sub-
-// pixels.
+// Source rows [y_begin, y_end) and columns [x_begin, x_end) whose weights are kept together, and one pass of their
+// sub-pixels.
 struct Band {
   int64_t y_begin, y_end, x_begin, x_end;
   int pass;
