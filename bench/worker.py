@@ -55,7 +55,13 @@ class Worker:
         return {}
 
     def peak(self, request):
-        return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+        # Linux's ru_maxrss begins with what the parent had when it started this process; VmHWM begins at nothing.
+        try:
+            lines = open("/proc/self/status").read().splitlines()
+            kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+        except (OSError, StopIteration):
+            kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"bytes": kilobytes * 1024}
 
 
 def main():

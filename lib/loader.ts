@@ -19,9 +19,12 @@ export function loadBinding(): Binding {
       { expected: file, actual: 'no such file' },
     );
   }
-  // libtorch's OpenMP threads spin between parallel regions by default and take the event loop's core; it reads this
-  // once, when it loads.
-  process.env.OMP_WAIT_POLICY ??= 'passive';
+  // libtorch's OpenMP threads spin for milliseconds between parallel regions by default and take the event loop's core.
+  // Some 20 microseconds span the gaps within a forward pass. The runtime reads both once, when it loads.
+  if (process.env.OMP_WAIT_POLICY === undefined) {
+    process.env.OMP_WAIT_POLICY = 'passive';
+    process.env.GOMP_SPINCOUNT ??= '2000';
+  }
   try {
     return require(file) as Binding;
   } catch (error) {

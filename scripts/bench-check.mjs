@@ -1,6 +1,6 @@
 // `npm run bench:check`: a short comparison, held against the newest committed one. Ratios count, not times; one that is
 // more than 15 % lower than the committed one is a loss, and the exit status 1. For maintainers: a machine has moods.
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchPython, ROOT, renderer } from './bench-python.mjs';
@@ -11,7 +11,8 @@ const SHORT = ['--cases', 'C,D,carafe', '--contenders', 'eager,library', '--seco
 
 const folder = mkdtempSync(join(tmpdir(), 'freqfusion-bench-'));
 try {
-  const committed = readdirSync(join(ROOT, RESULTS))
+  const kept = existsSync(join(ROOT, RESULTS)) ? readdirSync(join(ROOT, RESULTS)) : [];
+  const committed = kept
     .filter((name) => name.endsWith('.json'))
     .sort()
     .at(-1);

@@ -6,12 +6,14 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -34,9 +36,14 @@ size_t size_class(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+// Bytes that may be kept free: always, and at most while jobs run.
+struct CacheLimits {
+  size_t idle, busy;
+};
+
 class CachingAllocator final : public c10::Allocator {
  public:
-  explicit CachingAllocator(size_t limit) : limit_(limit) {}
+  explicit CachingAllocator(const CacheLimits& limits) : limits_(limits) {}
 
   c10::DataPtr allocate(size_t bytes) override {
     void* data = take(bytes);
@@ -50,18 +57,26 @@ class CachingAllocator final : public c10::Allocator {
     return {allocated_.load(), static_cast<int64_t>(cached_)};
   }
 
-  void empty() {
-    std::lock_guard lock(mutex_);
-    for (auto& [capacity, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
-    }
-    free_.clear();
-    cached_ = 0;
-  }
+  void empty() { keep_at_most(0); }
+  void trim() { keep_at_most(limits_.idle); }
 
   static CachingAllocator* instance;
 
  private:
+  // The largest blocks go first: they are the fewest, and the least likely to fit again.
+  void keep_at_most(size_t bytes) {
+    std::lock_guard lock(mutex_);
+    most_ = allocated_.load();
+    while (cached_ > bytes) {
+      const auto largest = std::prev(free_.end());
+      for (auto& blocks = largest->second; cached_ > bytes && !blocks.empty(); cached_ -= largest->first) {
+        std::free(blocks.back());
+        blocks.pop_back();
+      }
+      if (largest->second.empty()) free_.erase(largest);
+    }
+  }
+
   void* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     TORCH_CHECK_WITH(OutOfMemoryError, bytes < (size_t{1} << 62), "out of memory: ", bytes, " bytes were asked for");
@@ -78,7 +93,10 @@ class CachingAllocator final : public c10::Allocator {
     }
     TORCH_CHECK_WITH(OutOfMemoryError, block != nullptr, "out of memory: ", bytes, " bytes were asked for, ",
                      allocated_.load(), " are in use by tensors");
-    allocated_ += static_cast<int64_t>(capacity);
+    const int64_t in_use = allocated_ += static_cast<int64_t>(capacity);
+    int64_t most = most_.load();
+    while (in_use > most && !most_.compare_exchange_weak(most, in_use)) {
+    }
     static_cast<Header*>(block)->capacity = capacity;
     return static_cast<char*>(block) + kHeader;
   }
@@ -107,7 +125,7 @@ class CachingAllocator final : public c10::Allocator {
     allocated_ -= static_cast<int64_t>(capacity);
     if (capacity >= kCachedFrom) {
       std::lock_guard lock(mutex_);
-      if (cached_ + capacity <= limit_) {
+      if (cached_ + capacity <= std::max(limits_.idle, std::min(limits_.busy, static_cast<size_t>(most_.load())))) {
         free_[capacity].push_back(block);
         cached_ += capacity;
         return;
@@ -122,19 +140,25 @@ class CachingAllocator final : public c10::Allocator {
     instance->give(block, static_cast<Header*>(block)->capacity);
   }
 
-  const size_t limit_;
+  const CacheLimits limits_;
   std::mutex mutex_;
   std::map<size_t, std::vector<void*>> free_;
   size_t cached_ = 0;
   std::atomic<int64_t> allocated_{0};
+  std::atomic<int64_t> most_{0};  // that was in use at once since the cache was last trimmed
 };
 
 CachingAllocator* CachingAllocator::instance = nullptr;
 
-size_t cache_limit() {
+CacheLimits cache_limits() {
   const char* text = std::getenv("FREQFUSION_ALLOCATOR_CACHE_MB");
-  const long megabytes = text == nullptr ? 1024 : std::strtol(text, nullptr, 10);
-  return static_cast<size_t>(std::max(megabytes, 0L)) << 20;
+  if (text != nullptr) {
+    const size_t fixed = static_cast<size_t>(std::max(std::strtol(text, nullptr, 10), 0L)) << 20;
+    return {fixed, fixed};
+  }
+  const auto pages = static_cast<size_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
+  const auto page = static_cast<size_t>(std::max(sysconf(_SC_PAGESIZE), 0L));
+  return {size_t{1} << 30, pages * page / 2};
 }
 
 }  // namespace
@@ -145,7 +169,7 @@ void install_allocator() {
     const char* choice = std::getenv("FREQFUSION_ALLOCATOR");
     if (choice != nullptr && std::strcmp(choice, "system") == 0) return;
     // Never destroyed: tensors of static objects may outlive every scope of ours.
-    CachingAllocator::instance = new CachingAllocator(cache_limit());
+    CachingAllocator::instance = new CachingAllocator(cache_limits());
     c10::SetCPUAllocator(CachingAllocator::instance, /*priority=*/100);
   });
 }
@@ -156,6 +180,10 @@ AllocatorStats allocator_stats() {
 
 void empty_allocator_cache() {
   if (CachingAllocator::instance != nullptr) CachingAllocator::instance->empty();
+}
+
+void trim_allocator_cache() {
+  if (CachingAllocator::instance != nullptr) CachingAllocator::instance->trim();
 }
 
 }  // namespace freqfusion::node

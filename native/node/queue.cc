@@ -4,11 +4,20 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <chrono>
 
+#include "native/node/allocator.h"
 #include "native/node/environment.h"
 #include "native/node/errors.h"
 
 namespace freqfusion::node {
+
+namespace {
+
+// Longer than what a program does between two images of a series.
+constexpr std::chrono::seconds kIdleAfter{2};
+
+}  // namespace
 
 JobDelivery::JobDelivery(Napi::Env env) {
   const napi_value name = Napi::String::New(env, "freqfusion job");
@@ -85,7 +94,13 @@ void Queue::loop() {
     std::unique_ptr<Job> job;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      const auto woken = [this] { return stopping_ || !jobs_.empty(); };
+      if (!wake_.wait_for(lock, kIdleAfter, woken)) {
+        lock.unlock();
+        trim_allocator_cache();
+        lock.lock();
+        wake_.wait(lock, woken);
+      }
       if (stopping_) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();

@@ -13,13 +13,24 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
 from golden import Tally  # noqa: E402
 
-OPERATORS = ["carafe", "kernel_normalizer", "local_similarity", "offset_sampler"]
+# Every overload that is registered.
+OPERATORS = [
+    *(f"{name}{part}" for name in ("carafe", "kernel_normalizer", "local_similarity", "offset_sampler")
+      for part in ("", ".out", "_backward")),
+    "conv_mlp", "group_norm.out", "high_pass", "high_pass.out", "kernel_predictor", "nmf", "pointwise_conv", "row_conv",
+    "sampling_offset", "strip_convs",
+]  # fmt: skip
 # Each operator on the smallest inputs that mean something.
 CALLS = {
     "carafe": lambda ops, t: ops.carafe(t(1, 2, 3, 4), t(1, 9, 6, 8), 3),
     "kernel_normalizer": lambda ops, t: ops.kernel_normalizer(t(1, 9, 3, 4), 3),
     "local_similarity": lambda ops, t: ops.local_similarity(t(1, 2, 5, 6)),
     "offset_sampler": lambda ops, t: ops.offset_sampler(t(1, 8, 6, 8), t(1, 32, 3, 4)),
+    "high_pass": lambda ops, t: ops.high_pass(t(1, 2, 3, 4), t(1, 9, 3, 4), 3),
+    "row_conv": lambda ops, t: ops.row_conv(t(1, 2, 3, 4), t(5, 2, 3, 3), t(5)),
+    "sampling_offset": lambda ops, t: ops.sampling_offset(t(1, 4, 6, 8), t(1, 16, 3, 4), t(1, 8, 1, 1)),
+    "kernel_predictor": lambda ops, t: ops.kernel_predictor(
+        t(1, 25, 6, 8), t(1, 25, 3, 4), t(1, 9, 6, 8), t(1, 9, 3, 4), 5, 3, 1, True, "zeros", torch.float32)[1],
 }
 
 
@@ -46,11 +57,12 @@ def main(library):
     tally.check(torch.empty(1 << 20).untyped_storage().nbytes() == before, "allocations are as before")
     tally.group("loading")
 
+    schemas = (schema for schema in torch._C._jit_get_all_schemas() if schema.name.startswith("freqfusion::"))
+    registered = {f"{s.name.split('::')[1]}.{s.overload_name}".rstrip(".") for s in schemas}
+    tally.check(registered == set(OPERATORS), f"not in both lists: {sorted(registered ^ set(OPERATORS))}")
     for name in OPERATORS:
-        for which in (name, f"{name}_backward"):
-            tally.check(hasattr(torch.ops.freqfusion, which), f"{which} is registered")
-            for key in ("CPU", "Meta", "Autograd"):
-                tally.check(has_kernel(which, key), f"{which} has a kernel for {key}")
+        for key in ("CPU", "Meta", "Autograd"):
+            tally.check(has_kernel(name, key), f"{name} has a kernel for {key}")
     tally.group("registrations")
 
     for name, call in CALLS.items():

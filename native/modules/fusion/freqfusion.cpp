@@ -200,9 +200,10 @@ void FreqFusion::guide_by_filters(Guidance& guidance, const Kind& kind, Masks wa
   trace(stages, "compressedHrEnhanced", guidance.hr);
 
   logits.low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
-  logits.low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", stages);
+  // One kernel takes all the logits; the stages below stand in the order of the reference's calls all the same.
+  logits.low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", nullptr);
   if (wanted == Masks::low_and_high) {
-    logits.high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", stages);
+    logits.high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", nullptr);
   } else {
     logits.high_hr.reset();
   }
@@ -217,10 +218,12 @@ void FreqFusion::guide_by_filters(Guidance& guidance, const Kind& kind, Masks wa
   guidance.mask_hr = std::move(kernels.mask_hr);
   if (stages == nullptr) return;
   trace_normalized(stages, 1, logits.low_hr, kernels.first_mask);
+  trace(stages, "contentEncoderCall1", logits.low_lr);
   trace_normalized(stages, 2, kernels.low, guidance.mask_lr);
   if (wanted == Masks::low) return;
   // The reference's call 3 normalises the same logits again.
   trace_normalized(stages, 3, kernels.low, guidance.mask_lr);
+  trace(stages, "contentEncoder2Call1", logits.high_lr);
   trace_normalized(stages, 4, kernels.high, guidance.mask_hr);
 }
 

@@ -1,9 +1,12 @@
 #include "native/modules/heads/light_ham_head.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "native/modules/error.h"
@@ -45,6 +48,29 @@ FreqFusionOptions parse_fusion(const Options& options) {
   if (!options.has("directionFeat")) fusion.direction_feat = DirectionFeat::sim;
   if (!options.has("sizePolicy")) fusion.size_policy = SizePolicy::pad;
   return fusion;
+}
+
+bool pixels_follow(const at::Tensor& map) { return map.is_cpu() && map.is_contiguous(at::MemoryFormat::ChannelsLast); }
+
+// The channels of hr and lr in `groups` blocks each, block by block in turn, for maps in channels-last memory: pixel
+// by pixel on all threads, where at::cat copies slices of channels one after the other on one.
+at::Tensor interleave(const at::Tensor& hr, const at::Tensor& lr, int64_t groups) {
+  at::Tensor both = at::empty({hr.size(0), hr.size(1) + lr.size(1), hr.size(2), hr.size(3)}, hr.options(),
+                              at::MemoryFormat::ChannelsLast);
+  const auto bytes = static_cast<int64_t>(hr.element_size());
+  const int64_t hr_block = hr.size(1) / groups * bytes, lr_block = lr.size(1) / groups * bytes;
+  const auto* hr_from = static_cast<const char*>(hr.const_data_ptr());
+  const auto* lr_from = static_cast<const char*>(lr.const_data_ptr());
+  auto* to = static_cast<char*>(both.mutable_data_ptr());
+  // Block i of a map is block i % groups of pixel i / groups.
+  at::parallel_for(0, hr.size(0) * hr.size(2) * hr.size(3) * groups, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      char* block = to + i * (hr_block + lr_block);
+      std::memcpy(block, hr_from + i * hr_block, static_cast<size_t>(hr_block));
+      std::memcpy(block + hr_block, lr_from + i * lr_block, static_cast<size_t>(lr_block));
+    }
+  });
+  return both;
 }
 
 std::string numbered(const std::string& name, size_t index) { return name + '.' + std::to_string(index); }
@@ -123,8 +149,9 @@ void LightHamHead::build_fusions() {
 }
 
 at::Tensor LightHamHead::concat(const at::Tensor& hr, const at::Tensor& lr) const {
-  if (!options_.fusion.feature_resample || options_.low2high_residual) return at::cat({hr, lr}, 1);
-  const int64_t groups = options_.fusion.feature_resample_group;
+  const bool plain = !options_.fusion.feature_resample || options_.low2high_residual;
+  const int64_t groups = plain ? 1 : options_.fusion.feature_resample_group;
+  if (pixels_follow(hr) && pixels_follow(lr)) return interleave(hr, lr, groups);
   const int64_t hr_block = hr.size(1) / groups, lr_block = lr.size(1) / groups;
   std::vector<at::Tensor> blocks;
   for (int64_t g = 0; g < groups; ++g) {

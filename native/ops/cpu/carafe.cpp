@@ -14,14 +14,13 @@
 #include "native/ops/cpu/carafe_kernels.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/overlap.h"
+#include "native/ops/cpu/streaming.h"
 
 namespace freqfusion::cpu {
 namespace {
 
 using Kernel = void (*)(const CarafeArgs&, const CarafeTask&, void*);
 
-// Outputs above this many bytes bypass the caches: they would evict what is still needed and not survive anyway.
-constexpr int64_t kStreamBytes = 24 << 20;
 // Multiply-adds that are worth another thread.
 constexpr int64_t kGrainWork = 1 << 18;
 
@@ -75,17 +74,6 @@ void for_each_task(const CarafeArgs& args, bool split_channels, Kernel kernel) {
 
 bool is_channels_last(const at::Tensor& tensor) {
   return tensor.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
-}
-
-// Rows of all channels (or pixels, channels-last) are dense and start where streaming stores can begin.
-bool can_stream(const at::Tensor& output, int64_t dense_dim, int64_t part) {
-  const int64_t line = 64 / output.element_size();
-  if (output.numel() * output.element_size() < kStreamBytes || output.stride(dense_dim) != 1) return false;
-  if (part % line != 0 || reinterpret_cast<uintptr_t>(output.const_data_ptr()) % 64 != 0) return false;
-  for (int64_t dim = 0; dim < 4; ++dim) {
-    if (dim != dense_dim && output.stride(dim) % line != 0) return false;
-  }
-  return true;
 }
 
 at::Tensor& carafe_out_cpu(const at::Tensor& features, const at::Tensor& masks, int64_t kernel_size, int64_t groups,

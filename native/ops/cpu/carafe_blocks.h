@@ -22,8 +22,8 @@ struct SubPixels {
   static constexpr int passes = S / rows;
 };
 
-constexpr int64_t kWeightBytes = 208 << 10;  // a forward band's weights: they stay in the L2 cache
-constexpr int64_t kBandRows = 4;             // source rows of a band at most
+constexpr int64_t kWeightBytes = 416 << 10;  // a forward band's weights: they stay in the L2 cache
+constexpr int64_t kBandRows = 16;            // source rows of a band at most
 constexpr int kMostChannels = 8;             // that a channels-first kernel works on together
 
 // S is a constant of the kernel, Element one of float, double, Float16, BFloat16.

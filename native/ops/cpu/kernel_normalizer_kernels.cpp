@@ -1,7 +1,7 @@
 #include "native/ops/cpu/kernel_normalizer_kernels.h"
 
-#include "native/ops/cpu/staging.h"
 #include "native/ops/cpu/kernel_normalizer_taps.h"
+#include "native/ops/cpu/staging.h"
 
 namespace freqfusion::cpu::FREQFUSION_ISA {
 namespace {

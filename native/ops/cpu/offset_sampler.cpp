@@ -13,6 +13,7 @@
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/offset_sampler_kernels.h"
 #include "native/ops/cpu/overlap.h"
+#include "native/ops/cpu/streaming.h"
 
 namespace freqfusion {
 namespace {
@@ -59,6 +60,8 @@ at::Tensor& forward_out(const at::Tensor& x, const at::Tensor& offset, int64_t g
   auto args = describe(x, offset, groups);
   args.out = cpu::map_of(output);
   args.dense_channels = channels_are_dense(args, args.out);
+  args.stream =
+      args.dense_channels ? cpu::can_stream(output, 1, args.group_channels) : cpu::can_stream(output, 3, args.width);
   over_rows(args, x.size(0), FREQFUSION_DISPATCH(offset_sampler_forward));
   return output;
 }

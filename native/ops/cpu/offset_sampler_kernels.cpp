@@ -9,37 +9,63 @@ namespace sampler {
 
 // ---- channels-last: the four source pixels are short dense arrays --------------------------------------------------
 
+// The four source pixels' weights in one output pixel.
+template <typename A>
+struct PixelWeights {
+  Vec<A> upper_left, upper_right, lower_left, lower_right;
+
+  PixelWeights(A fx, A fy)
+      : upper_left(broadcast((1 - fx) * (1 - fy))),
+        upper_right(broadcast(fx * (1 - fy))),
+        lower_left(broadcast((1 - fx) * fy)),
+        lower_right(broadcast(fx * fy)) {}
+
+  template <typename Value>
+  FREQFUSION_INLINE Vec<A> mix(const Value& value, int64_t row_step, int64_t column_step) const {
+    Vec<A> sum = upper_left * value(0);
+    sum = fma(upper_right, value(column_step), sum);
+    sum = fma(lower_left, value(row_step), sum);
+    return fma(lower_right, value(row_step + column_step), sum);
+  }
+};
+
 template <typename S>
-void sample_pixel(const S* source, int64_t row_step, int64_t column_step, Accumulator<S> fx, Accumulator<S> fy,
-                  int64_t channels, S* out) {
+FREQFUSION_INLINE void sample_pixel(const S* source, int64_t row_step, int64_t column_step, Accumulator<S> fx,
+                                    Accumulator<S> fy, int64_t channels, S* out, bool stream) {
   using A = Accumulator<S>;
-  const Vec<A> upper_left = broadcast((1 - fx) * (1 - fy)), upper_right = broadcast(fx * (1 - fy));
-  const Vec<A> lower_left = broadcast((1 - fx) * fy), lower_right = broadcast(fx * fy);
-  for (int64_t c = 0; c < channels; c += Vec<A>::size) {
-    const int lanes = static_cast<int>(smaller(Vec<A>::size, channels - c));
-    const bool whole = lanes == Vec<A>::size;
-    const auto value = [&](const S* p) { return whole ? load(p + c) : load_partial(p + c, lanes); };
-    Vec<A> sum = upper_left * value(source);
-    sum = fma(upper_right, value(source + column_step), sum);
-    sum = fma(lower_left, value(source + row_step), sum);
-    sum = fma(lower_right, value(source + row_step + column_step), sum);
-    if (whole) {
-      store(out + c, sum);
+  const PixelWeights<A> weights(fx, fy);
+  int64_t c = 0;
+  for (; c + Vec<A>::size <= channels; c += Vec<A>::size) {
+    const Vec<A> sum = weights.mix([&](int64_t step) { return load(source + c + step); }, row_step, column_step);
+    if (stream) {
+      store_stream(out + c, sum);
     } else {
-      store_partial(out + c, sum, lanes);
+      store(out + c, sum);
     }
+  }
+  if (c < channels) {
+    const int rest = static_cast<int>(channels - c);
+    const auto value = [&](int64_t step) { return load_partial(source + c + step, rest); };
+    store_partial(out + c, weights.mix(value, row_step, column_step), rest);
   }
 }
 
+// Groups and pixels whose positions are computed at once on channels-last maps: a pixel's groups are neighbours in
+// memory and are sampled one after the other, so that the pixel is read and written in one go.
+constexpr int64_t kGroups = 8, kGroupRun = 64;
+
 template <typename S>
-void sample_pixels(const OffsetSamplerArgs& args, const Row& row, int64_t column, int64_t count,
-                   const Positions<Accumulator<S>>& at) {
+void sample_pixels(const OffsetSamplerArgs& args, const Row& row, int64_t groups, int64_t column, int64_t count,
+                   const Positions<Accumulator<S>>* at) {
   const int64_t channel = row.group * args.group_channels;
   const S* source = address<S>(args.x, row.image, channel, 0, 0);
   S* out = address<S>(args.out, row.image, channel, row.row, column);
   for (int64_t i = 0; i < count; ++i) {
-    sample_pixel(source + at.y0[i] * args.x.row + at.x0[i] * args.x.column, args.x.row, args.x.column, at.fx[i],
-                 at.fy[i], args.group_channels, out + i * args.out.column);
+    for (int64_t g = 0; g < groups; ++g) {
+      const S* upper_left = source + at[g].y0[i] * args.x.row + at[g].x0[i] * args.x.column + g * args.group_channels;
+      sample_pixel(upper_left, args.x.row, args.x.column, at[g].fx[i], at[g].fy[i], args.group_channels,
+                   out + i * args.out.column + g * args.group_channels, args.stream);
+    }
   }
 }
 
@@ -61,24 +87,46 @@ void slope_pixels(const OffsetSamplerArgs& args, const Row& row, int64_t column,
   }
 }
 
-// ---- forward and the gradient of the offsets: one row of one group after the other
-// -----------------------------------
+// ---- forward and the gradient of the offsets: one row of one group after the other ---------------------------------
 
 template <typename S>
-void forward_rows(const OffsetSamplerArgs& args, int64_t begin, int64_t end) {
+void forward_pixels(const OffsetSamplerArgs& args, int64_t begin, int64_t end) {
+  Positions<Accumulator<S>> at[kGroups];
+  for (int64_t index = begin; index < end;) {
+    const Row row(args, index);
+    const int64_t groups = smaller(smaller(kGroups, args.groups - row.group), end - index);
+    for (int64_t column = 0; column < args.width; column += kGroupRun) {
+      const int64_t count = smaller(kGroupRun, args.width - column);
+      for (int64_t g = 0; g < groups; ++g) {
+        find_positions<S>(args, Row(row.image, row.group + g, row.row), column, count, at[g]);
+      }
+      sample_pixels<S>(args, row, groups, column, count, at);
+    }
+    index += groups;
+  }
+}
+
+template <typename S>
+void forward_planes(const OffsetSamplerArgs& args, int64_t begin, int64_t end) {
   Positions<Accumulator<S>> at;
   for (int64_t index = begin; index < end; ++index) {
     const Row row(args, index);
     for (int64_t column = 0; column < args.width; column += kSamplerRun) {
       const int64_t count = smaller(kSamplerRun, args.width - column);
       find_positions<S>(args, row, column, count, at);
-      if (args.dense_channels) {
-        sample_pixels<S>(args, row, column, count, at);
-      } else {
-        sample_planes<S>(args, row, column, count, at);
-      }
+      sample_planes<S>(args, row, column, count, at);
     }
   }
+}
+
+template <typename S>
+void forward_rows(const OffsetSamplerArgs& args, int64_t begin, int64_t end) {
+  if (args.dense_channels) {
+    forward_pixels<S>(args, begin, end);
+  } else {
+    forward_planes<S>(args, begin, end);
+  }
+  if (args.stream) stream_fence();
 }
 
 template <typename S>
@@ -122,8 +170,9 @@ void backward_offset_rows(const OffsetSamplerArgs& args, int64_t begin, int64_t 
   }
 }
 
-// ---- the gradient of x: bands of rows are summed in a working buffer, one block of channels at a time
-// ---------------- A band takes every output pixel that reads one of its rows, in the order of the output: the sums do
+// ---- the gradient of x: bands of rows are summed in a working buffer, one block of channels at a time --------------
+
+// A band takes every output pixel that reads one of its rows, in the order of the output: the sums do
 // not depend on the threads, need no atomics, and stay in the accumulation type. A block is 64 bytes of channels, so
 // that one source pixel is one cache line; a band is at most 512 KB of them, half of a second-level cache.
 

@@ -15,6 +15,7 @@ struct OffsetSamplerArgs {
   Map grad_offset;  // written: backward
   int64_t groups, group_channels, height, width;
   bool dense_channels;   // x, grad_output and what is written lie channels-last
+  bool stream;           // forward: `out` may be written past the caches
   int32_t* source_rows;  // backward: [image][group][output row][2], first and last source row that the row reads
 
   // The gradient of x is summed in bands of rows and blocks of channels.

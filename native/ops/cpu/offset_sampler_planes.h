@@ -28,7 +28,13 @@ typedef double PairUnaligned __attribute__((aligned(4), may_alias));
 typedef int32_t FourIndices __attribute__((vector_size(16)));
 
 FREQFUSION_INLINE Four load_four(const float* p) { return (Four) * reinterpret_cast<const FourUnaligned*>(p); }
-FREQFUSION_INLINE void store_four(float* p, Four value) { *reinterpret_cast<FourUnaligned*>(p) = (FourUnaligned)value; }
+FREQFUSION_INLINE void store_four(float* p, Four value, bool stream = false) {
+#if defined(__AVX2__)
+  // Four of them in a row fill a cache line, which then leaves as a whole.
+  if (stream) return _mm_stream_ps(p, (__m128)value);
+#endif
+  *reinterpret_cast<FourUnaligned*>(p) = (FourUnaligned)value;
+}
 
 // a[0] a[1] b[0] b[1]: two 8-byte loads instead of four.
 FREQFUSION_INLINE Four load_pairs(const float* a, const float* b) {
@@ -80,14 +86,14 @@ struct Quad {
 // Blocks of four channels share the positions of a quad; a run stays in the first-level cache from block to block.
 // Both return the number of pixels done: the last ones, fewer than four, are left.
 FREQFUSION_INLINE int64_t sample_quads(const float* source, const Map& x, int64_t channels, int64_t count,
-                                       const Positions<float>& at, float* out, int64_t out_channel) {
+                                       const Positions<float>& at, float* out, int64_t out_channel, bool stream) {
   const int64_t whole = count / 4 * 4;
   for (int64_t first = 0; first < channels; first += 4) {
     const int64_t block = smaller(4, channels - first);
     for (int64_t i = 0; i < whole; i += 4) {
       const Quad quad(at, i, x.row);
       for (int64_t c = first; c < first + block; ++c) {
-        store_four(out + c * out_channel + i, quad.sample(source + c * x.channel, x.row));
+        store_four(out + c * out_channel + i, quad.sample(source + c * x.channel, x.row), stream);
       }
     }
   }
@@ -130,7 +136,7 @@ void sample_planes(const OffsetSamplerArgs& args, const Row& row, int64_t column
   int64_t done = 0;
   if constexpr (__is_same(S, float)) {
     if (x.column == 1 && args.out.column == 1) {
-      done = sample_quads(source, x, args.group_channels, count, at, out, args.out.channel);
+      done = sample_quads(source, x, args.group_channels, count, at, out, args.out.channel, args.stream);
     }
   }
   for (int64_t c = 0; c < args.group_channels && done < count; ++c) {

@@ -139,6 +139,19 @@ def large_steps(tally):
     offset = safe_offsets(1, 1, 3, 4, 1, torch.bfloat16)
     want = operators.offset_sampler(x.contiguous(), offset, 1)
     tally.check(torch.equal(operators.offset_sampler(x, offset, 1), want), "planes beyond 2^31 elements")
+    streamed(tally)
+
+
+def streamed(tally):
+    """Outputs above 24 MB are written past the caches: the same values as in a small call on some of the channels."""
+    torch.manual_seed(4)
+    some = [16 * group + channel for group in range(4) for channel in range(3)]
+    offset = torch.randn(1, 32, 200, 200) * 0.7
+    x = torch.randn(1, 64, 400, 400)
+    want = operators.offset_sampler(x[:, some], offset, 4)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        got = operators.offset_sampler(x.contiguous(memory_format=memory_format), offset, 4)
+        tally.close(got[:, some], want, 1e-5, 1e-6, f"streamed, {memory_format}")
 
 
 def gradients(tally):
