@@ -90,7 +90,14 @@ async function checkGlue(root, headers, folder, files) {
 
 /** The same kernels, their blocks and threads in a loop on the CPU, under the tests of the operators. */
 async function runOnCpu(root) {
-  const status = await runAttached('cmake', ['--build', join(root, 'build'), '--target', ON_CPU]);
+  const status = await runAttached('cmake', [
+    '--build',
+    join(root, 'build'),
+    '--target',
+    ON_CPU,
+    '--parallel',
+    '2',
+  ]);
   if (status !== 0) return { failed: 1 };
   return runPython(root, {
     name: ON_CPU,
