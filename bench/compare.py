@@ -24,6 +24,7 @@ from safetensors.numpy import load_file
 from cases import CASES, LABELS, ONNX_NEEDS_GB
 
 ROOT = Path(__file__).resolve().parent.parent
+REST = 0.1  # seconds before each run
 # Python's allocator gives large blocks back to the system after every run; the floor keeps them, as freqfusion does.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 40), "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
@@ -207,6 +208,8 @@ class Comparison:
         for turn in range(rounds):
             for name, child in children.items():
                 if len(times[name]) < runs[name] and turn >= len(times[name]) * rounds / runs[name]:
+                    # The threads of the one before spin for a while after their work, on the cores that this one needs.
+                    time.sleep(REST)
                     times[name].append(child.ask(do="run")["ms"])
             if turn % 5 == 4:
                 self.measure_roofs()
