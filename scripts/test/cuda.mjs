@@ -75,6 +75,7 @@ async function checkGlue(root, headers, folder, files) {
     const args = [
       '-std=c++20',
       '-fsyntax-only',
+      '-fopenmp',
       '-Wall',
       '-Wextra',
       '-Wno-unused-parameter',
