@@ -48,7 +48,7 @@ part "operator library" 240 cmake --build "$build" -j "$jobs" --target freqfusio
 part "golden cases, layouts and gradcheck" 150 "$python" test/cuda/check.py "$library" test/goldens
 mkdir -p "$results"
 name=$results/$(date +%F)-$gpu
-part benchmark 120 "$python" bench/cuda.py "$library" --json "$name.json" --markdown "$name.md"
+part benchmark 120 "$python" bench/operators_on_cuda.py "$library" --json "$name.json" --markdown "$name.md"
 if command -v compute-sanitizer >/dev/null; then
   part compute-sanitizer 90 compute-sanitizer --error-exitcode 9 "$python" test/cuda/check.py "$library" test/goldens --quick
 else

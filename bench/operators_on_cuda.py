@@ -1,4 +1,4 @@
-"""Times the operators on a GPU: python bench/cuda.py LIBRARY --json FILE [--markdown FILE] [--device cuda:0]
+"""Times the operators on a GPU: python bench/operators_on_cuda.py LIBRARY --json FILE [--markdown FILE] [--device cuda:0]
 
 CUDA events, warm-up, the L2 cache flushed before every run, medians of 20. Columns: time, GB/s of the minimal traffic
 (every input and output moved once), its share of the copy bandwidth measured in the same run, and for carafe in float32
