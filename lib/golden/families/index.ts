@@ -1,10 +1,15 @@
 import type { FamilyRunner } from '../run';
+import { anchorGeneratorFamily } from './anchor-generator';
+import { boxCoderFamily } from './box-coder';
 import { carafeFamily } from './carafe';
 import { checkpointFamily } from './checkpoint';
 import { freqFusionFamily } from './freqfusion';
 import { kernelNormalizerFamily } from './kernel-normalizer';
 import { localSimilarityFamily } from './local-similarity';
+import { maskPasteFamily } from './mask-paste';
+import { nmsFamily } from './nms';
 import { offsetSamplerFamily } from './offset-sampler';
+import { roiAlignFamily } from './roi-align';
 import { segNeXtFamily } from './segnext';
 import { segNeXtPreprocessFamily } from './segnext-preprocess';
 import { similarityFamily } from './similarity';
@@ -14,6 +19,11 @@ const FAMILIES: readonly FamilyRunner[] = [
   kernelNormalizerFamily,
   localSimilarityFamily,
   offsetSamplerFamily,
+  roiAlignFamily,
+  nmsFamily,
+  boxCoderFamily,
+  anchorGeneratorFamily,
+  maskPasteFamily,
   freqFusionFamily,
   similarityFamily,
   checkpointFamily,
