@@ -68,7 +68,8 @@ if (existsSync(python)) {
 import sys, torch
 torch.ops.load_library(sys.argv[1])
 names = ["carafe", "carafe_backward", "high_pass", "kernel_normalizer", "kernel_normalizer_backward",
-         "local_similarity", "local_similarity_backward", "offset_sampler", "offset_sampler_backward"]
+         "local_similarity", "local_similarity_backward", "mask_paste", "mask_runs", "nms", "offset_sampler",
+         "offset_sampler_backward", "roi_align", "roi_align_backward", "roi_extract"]
 missing = [n for n in names if not torch._C._dispatch_has_kernel_for_dispatch_key("freqfusion::" + n, "CUDA")]
 assert not missing, missing
 print("PyTorch", torch.__version__, "has a CUDA kernel for each of", len(names), "operators")

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python" / "ops"))
+from detection import test_detection  # noqa: E402
 from golden import Tally, cases, uniform  # noqa: E402
 from operator_checks import TOLERANCES, layouts, row_planar  # noqa: E402
 
@@ -150,6 +151,7 @@ def main():
     test_goldens(tally, arguments.device, arguments.goldens)
     test_shapes(tally, arguments.device, arguments.quick)
     test_gradcheck(tally, arguments.device)
+    test_detection(tally, arguments.device)
     tally.finish()
 
 
