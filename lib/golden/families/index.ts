@@ -4,7 +4,9 @@ import { checkpointFamily } from './checkpoint';
 import { freqFusionFamily } from './freqfusion';
 import { kernelNormalizerFamily } from './kernel-normalizer';
 import { localSimilarityFamily } from './local-similarity';
+import { mmdetNeckFamily } from './mmdet-neck';
 import { offsetSamplerFamily } from './offset-sampler';
+import { resNetFamily } from './resnet';
 import { segNeXtFamily } from './segnext';
 import { segNeXtPreprocessFamily } from './segnext-preprocess';
 import { similarityFamily } from './similarity';
@@ -19,6 +21,8 @@ const FAMILIES: readonly FamilyRunner[] = [
   checkpointFamily,
   segNeXtFamily,
   segNeXtPreprocessFamily,
+  resNetFamily,
+  mmdetNeckFamily,
 ];
 
 /** The runner of a family; undefined where the verifier does not know it. */

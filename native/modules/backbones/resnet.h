@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "native/modules/layers.h"
+#include "native/modules/normed_conv.h"
 
 namespace freqfusion {
 
@@ -38,28 +40,27 @@ class ResNet final : public Module {
   // float32 for 16-bit ones). ERR_SHAPE, ERR_DTYPE, ERR_DEVICE for an image that does not fit.
   std::vector<at::Tensor> forward(const at::Tensor& image) const;
 
-  // Convolutions kaiming normal (fan out, ReLU), norms 1 and 0.
+  // Convolutions kaiming normal (fan out, ReLU), norms 1 and 0, but for the last norm of each block, whose weight is 0.
   void initialize(uint64_t seed) override;
   void initialize(at::Generator& generator);
 
   const ResNetOptions& options() const { return options_; }
   // Channels of each map that forward gives.
   std::vector<int64_t> out_channels() const;
-  const at::Tensor& first_parameter() const { return conv1_.weight; }
+  const at::Tensor& first_parameter() const { return stem_.conv.weight; }
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
 
  protected:
-  void changed() override;
+  void changed() override { fused_stem_.reset(); }
 
  private:
-  class Stage;
-  struct Stem;
+  class Block;
+  using Stage = std::vector<std::unique_ptr<Block>>;
   const ResNetOptions options_;
-  Conv2d conv1_;
-  BatchNorm2d bn1_;
-  std::vector<std::unique_ptr<Stage>> stages_;
-  mutable std::unique_ptr<Stem> stem_;
+  NormedConv stem_;
+  std::vector<Stage> stages_;
+  mutable std::optional<FusedConv> fused_stem_;
 };
 
 // Kind "resnet". Options: depth 50, inChannels 3, baseChannels 64, numStages 4, outIndices [0, 1, 2, 3], style
