@@ -26,7 +26,7 @@ int64_t pixels_of(const at::Tensor& map) { return map.size(0) * map.size(2) * ma
 std::string_view name_of(Activation activation) { return activation == Activation::relu ? "relu" : "none"; }
 
 // Below this many channels the transforms cost what the multiplications save.
-constexpr int64_t kLeastChannels = 32;
+constexpr int64_t kLeastChannels = 64;
 
 bool suits_winograd(const at::Tensor& weight, const Conv2dOptions& options, at::ScalarType dtype) {
   const bool plain = options.kernel == square(3) && options.stride == square(1) && options.padding == square(1) &&

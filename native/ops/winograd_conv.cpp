@@ -4,7 +4,6 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
@@ -21,6 +20,17 @@ at::Tensor meta(const at::Tensor& x, const at::Tensor& weight, const std::option
   check_winograd_conv(x, weight, bias, out_channels, activation, residual);
   return at::empty_symint({x.sym_size(0), out_channels, x.sym_size(2), x.sym_size(3)}, x.options(),
                           at::MemoryFormat::ChannelsLast);
+}
+
+void check_weight(const at::Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 4 && weight.sym_size(2) == 3 && weight.sym_size(3) == 3,
+              "expected shape [out, in, 3, 3] for weight, got ", weight.sym_sizes());
+}
+
+at::Tensor weight_meta(const at::Tensor& weight) {
+  check_weight(weight);
+  const c10::SymInt panels = (weight.sym_size(0) + (kPanelOutputs - 1)) / kPanelOutputs;
+  return at::empty_symint({36, panels, weight.sym_size(1), kPanelOutputs}, weight.options().dtype(at::kFloat));
 }
 
 // The weights' values at the points 0, +-2/3, +-3/2 and infinity, each divided by the product of its differences from
@@ -54,8 +64,7 @@ at::Tensor winograd_conv(const at::Tensor& x, const at::Tensor& weight, const st
 }
 
 at::Tensor winograd_weight(const at::Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3,
-              "expected shape [out, in, 3, 3] for weight, got ", weight.sizes());
+  check_weight(weight);
   const int64_t out = weight.size(0), in = weight.size(1), panels = panels_of(out);
   const at::Tensor at_points = evaluation().to(weight.device());
   const at::Tensor values = at::matmul(at::matmul(at_points, weight.to(at::kDouble)), at_points.t());
@@ -93,8 +102,12 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
       "residual=None) -> Tensor");
   m.def("winograd_weight(Tensor weight) -> Tensor");
 }
-TORCH_LIBRARY_IMPL(freqfusion, CompositeExplicitAutograd, m) { m.impl("winograd_weight", freqfusion::winograd_weight); }
-TORCH_LIBRARY_IMPL(freqfusion, Meta, m) { m.impl("winograd_conv", freqfusion::meta); }
+TORCH_LIBRARY_IMPL(freqfusion, CPU, m) { m.impl("winograd_weight", freqfusion::winograd_weight); }
+TORCH_LIBRARY_IMPL(freqfusion, Meta, m) {
+  m.impl("winograd_conv", freqfusion::meta);
+  m.impl("winograd_weight", freqfusion::weight_meta);
+}
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
+  m.impl("winograd_weight", torch::autograd::autogradNotImplementedFallback());
   m.impl("winograd_conv", torch::autograd::autogradNotImplementedFallback());
 }

@@ -18,7 +18,7 @@ OPERATORS = [
     *(f"{name}{part}" for name in ("carafe", "kernel_normalizer", "local_similarity", "offset_sampler")
       for part in ("", ".out", "_backward")),
     "conv_mlp", "group_norm.out", "high_pass", "high_pass.out", "kernel_predictor", "nmf", "pointwise_conv", "row_conv",
-    "sampling_offset", "strip_convs",
+    "sampling_offset", "strip_convs", "winograd_conv", "winograd_weight",
 ]  # fmt: skip
 # Each operator on the smallest inputs that mean something.
 CALLS = {
