@@ -95,6 +95,17 @@ export {
   type SegmentOptions,
 } from './models/segmentation-model';
 export {
+  type CarafeFpnOptions,
+  type CarafeUpsampleConfig,
+  Fpn,
+  type FpnInputs,
+  type FpnOptions,
+  type FpnOutputs,
+  type FreqFusionFpnOptions,
+  type PlainFpnOptions,
+  type UpsampleConfig,
+} from './modules/fpn';
+export {
   FreqFusion,
   type FreqFusionInputs,
   type FreqFusionOptions,
@@ -116,6 +127,7 @@ export type { LoadReport, MismatchedKey } from './modules/load-report';
 export { type LoadStateOptions, Module, type RunOptions, type Staged } from './modules/module';
 export { Mscan, type MscanOptions, type MscanOutputs } from './modules/mscan';
 export { OffsetGenerator, type OffsetGeneratorOptions } from './modules/offset-generator';
+export { ResNet, type ResNetOptions, type ResNetOutputs } from './modules/resnet';
 export type {
   InferenceOptions,
   PreprocessOptions,

@@ -1,6 +1,7 @@
 #include "native/modules/registry.h"
 
 #include "native/modules/backbones/mscan.h"
+#include "native/modules/backbones/resnet.h"
 #include "native/modules/error.h"
 #include "native/modules/fusion/freqfusion.h"
 #include "native/modules/fusion/fusion_pyramid.h"
@@ -8,6 +9,7 @@
 #include "native/modules/heads/hamburger.h"
 #include "native/modules/heads/light_ham_head.h"
 #include "native/modules/models/segnext.h"
+#include "native/modules/necks/neck.h"
 
 namespace freqfusion {
 
@@ -23,6 +25,8 @@ constexpr Kind kKinds[] = {
     {"offset_generator", make_offset_generator},
     {"fusion_pyramid", make_fusion_pyramid},
     {"mscan", make_mscan},
+    {"resnet", make_resnet},
+    {"fpn", make_fpn},
     {"hamburger", make_hamburger},
     {"light_ham_head", make_light_ham_head},
     {"segnext", make_segnext},

@@ -7,11 +7,22 @@ add_library(freqfusion_modules OBJECT
   ${modules}/registry.cpp
   ${modules}/folding.cpp
   ${modules}/layers.cpp
+  ${modules}/onednn.cpp
+  ${modules}/fused_conv.cpp
   ${modules}/fusion/freqfusion.cpp
   ${modules}/fusion/freqfusion_options.cpp
   ${modules}/fusion/offset_generator.cpp
   ${modules}/fusion/fusion_pyramid.cpp
   ${modules}/backbones/mscan.cpp
+  ${modules}/backbones/resnet.cpp
+  ${modules}/upsamplers/upsampler.cpp
+  ${modules}/upsamplers/carafe.cpp
+  ${modules}/upsamplers/deconv.cpp
+  ${modules}/upsamplers/pixel_shuffle.cpp
+  ${modules}/necks/neck.cpp
+  ${modules}/necks/fpn.cpp
+  ${modules}/necks/fpn_carafe.cpp
+  ${modules}/necks/fpn_freqfusion.cpp
   ${modules}/heads/conv_module.cpp
   ${modules}/heads/hamburger.cpp
   ${modules}/heads/light_ham_head.cpp

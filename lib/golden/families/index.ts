@@ -7,8 +7,10 @@ import { freqFusionFamily } from './freqfusion';
 import { kernelNormalizerFamily } from './kernel-normalizer';
 import { localSimilarityFamily } from './local-similarity';
 import { maskPasteFamily } from './mask-paste';
+import { mmdetNeckFamily } from './mmdet-neck';
 import { nmsFamily } from './nms';
 import { offsetSamplerFamily } from './offset-sampler';
+import { resNetFamily } from './resnet';
 import { roiAlignFamily } from './roi-align';
 import { segNeXtFamily } from './segnext';
 import { segNeXtPreprocessFamily } from './segnext-preprocess';
@@ -29,6 +31,8 @@ const FAMILIES: readonly FamilyRunner[] = [
   checkpointFamily,
   segNeXtFamily,
   segNeXtPreprocessFamily,
+  resNetFamily,
+  mmdetNeckFamily,
 ];
 
 /** The runner of a family; undefined where the verifier does not know it. */
