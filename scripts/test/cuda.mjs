@@ -1,16 +1,31 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { readJson } from '../build-key.mjs';
 import { RECORD } from '../build-native.mjs';
 import { runAttached, runCommand } from '../libtorch/process.mjs';
 import { runPython } from './python.mjs';
+import { fromLastLine } from './report.mjs';
 
 /** The oldest and the newest architecture of the default list. */
 const ARCHITECTURES = ['80', '90'];
 const ON_CPU = 'freqfusion_ops_cuda_on_cpu';
-/** The operators whose CUDA kernels run on the CPU in this test, and one that calls them. */
-const OPERATORS = ['carafe', 'high_pass', 'kernel_normalizer', 'local_similarity', 'mask_paste', 'nms', 'offset_sampler', 'roi_align'];
+/** The operators whose CUDA kernels, and the glue around them, run on the CPU in this test. */
+const OPERATORS = [
+  ...['carafe', 'conv_mlp', 'group_norm', 'high_pass', 'kernel_normalizer', 'kernel_predictor'],
+  ...['local_similarity', 'mask_paste', 'nmf', 'nms', 'offset_sampler', 'pointwise_conv', 'roi_align'],
+  ...['row_conv', 'sampling_offset', 'strip_convs'],
+];
+/** Golden families of modules that are made of them. */
+const MODULES = ['freqfusion', 'segnext'];
 
 /** nvcc from PATH, CUDA_HOME or /usr/local/cuda, or undefined. */
 function findNvcc() {
@@ -108,6 +123,33 @@ async function runOnCpu(root) {
   });
 }
 
+/** The addon with that library in place of its own: the modules' golden cases through the kernels and their glue. */
+async function runModules(root, folder) {
+  const release = join(root, 'build', 'Release');
+  const addon = join(folder, 'freqfusion.node');
+  copyFileSync(join(release, 'freqfusion.node'), addon);
+  copyFileSync(join(release, `lib${ON_CPU}.so`), join(folder, 'libfreqfusion_ops.so'));
+  let output = '';
+  const families = MODULES.map((family) => join('test', 'goldens', family));
+  const status = await runAttached(
+    process.execPath,
+    [join('dist', 'cli', 'main.js'), 'verify', ...families],
+    {
+      cwd: root,
+      env: { ...process.env, FREQFUSION_ADDON: addon },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      onOutput: (text) => {
+        output += text;
+      },
+    },
+  );
+  const counted = fromLastLine(output) ?? { passed: 0, failed: 1 };
+  if (status !== 0) console.log(output);
+  const good = status === 0 && counted.failed === 0;
+  console.log(`${good ? 'ok' : 'FAILED'} golden cases of ${MODULES.join(' and ')} (lib${ON_CPU})`);
+  return { passed: counted.passed, failed: counted.failed || (good ? 0 : 1) };
+}
+
 /** Everything about CUDA that can be tested without a GPU, and by name what cannot. */
 export async function testCuda(root) {
   const total = {
@@ -128,14 +170,15 @@ export async function testCuda(root) {
   const kernels = sources.filter((name) => name.endsWith('.cu'));
   const glue = sources.filter((name) => name.endsWith('.cpp'));
   add(await runOnCpu(root));
-  const nvcc = findNvcc();
-  if (nvcc === undefined) {
-    const reason = 'expected nvcc on PATH, in CUDA_HOME or in /usr/local/cuda, got none';
-    total.skipped.push(...[...kernels, ...glue].map((name) => `${name}: ${reason}`));
-    return total;
-  }
   const folder = mkdtempSync(join(tmpdir(), 'freqfusion-cuda-'));
   try {
+    add(await runModules(root, folder));
+    const nvcc = findNvcc();
+    if (nvcc === undefined) {
+      const reason = 'expected nvcc on PATH, in CUDA_HOME or in /usr/local/cuda, got none';
+      total.skipped.push(...[...kernels, ...glue].map((name) => `${name}: ${reason}`));
+      return total;
+    }
     add(await compileKernels(root, nvcc, folder, kernels));
     const headers = await cudaHeaders(nvcc);
     if (headers === undefined) {

@@ -112,8 +112,8 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
   const at::Tensor& image = inputs.require("image");
   const at::Tensor bases = optional_input(inputs, "nmfBases");
   const auto type = backbone_.first_parameter().options();
-  const std::vector<LogitView> views = infer_views(
-      image, preprocess, inference, [&](const at::Tensor& input) { return forward(input.to(type), bases); });
+  const std::vector<LogitView> views =
+      infer_views(image, preprocess, inference, type, [&](const at::Tensor& input) { return forward(input, bases); });
   const SegmentationMaps maps =
       segmentation_maps(views, {image.size(0), image.size(1)}, wanted.maps, decode_head_.options().align_corners);
   NamedTensors outputs;
