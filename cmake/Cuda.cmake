@@ -1,6 +1,7 @@
-# The CUDA kernels of libfreqfusion_ops, where libtorch has CUDA and nvcc is found. nvcc is called directly: the kernels
+# The CUDA kernels of libfreqfusion_ops, and the addon's files that call CUDA, where libtorch has CUDA and nvcc is found. nvcc is called directly: the kernels
 # see no libtorch header, and neither CMake's CUDA language nor Caffe2's package, which both want a full toolkit, is used.
 include(native/ops/cuda/sources.cmake)
+include(native/node/cuda/sources.cmake)
 
 # The bodies of the CUDA kernels in a loop over blocks and threads, registered for the CPU in place of the CPU kernels:
 # what tests their index arithmetic where there is no GPU. Built by its name alone.
@@ -67,8 +68,16 @@ foreach(source IN LISTS cuda_kernels)
 endforeach()
 file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
 target_sources(freqfusion_ops PRIVATE ${cuda_glue})
-target_include_directories(freqfusion_ops SYSTEM PRIVATE "${FREQFUSION_CUDA_INCLUDE}")
-target_link_libraries(freqfusion_ops PRIVATE
-  "${FREQFUSION_TORCH}/lib/libtorch_cuda.so" "${FREQFUSION_TORCH}/lib/libc10_cuda.so" "${FREQFUSION_CUDART_STATIC}" dl rt pthread)
-# The runtime inside is this library's own affair: libtorch has another.
-target_link_options(freqfusion_ops PRIVATE "-Wl,--exclude-libs,libcudart_static.a")
+set(cuda_targets freqfusion_ops)
+if(TARGET freqfusion)
+  list(APPEND cuda_targets freqfusion)
+  target_sources(freqfusion PRIVATE ${node_cuda_sources})
+  set_source_files_properties("${node_cuda}/absent.cc" PROPERTIES HEADER_FILE_ONLY ON)
+endif()
+foreach(target IN LISTS cuda_targets)
+  target_include_directories(${target} SYSTEM PRIVATE "${FREQFUSION_CUDA_INCLUDE}")
+  target_link_libraries(${target} PRIVATE
+    "${FREQFUSION_TORCH}/lib/libtorch_cuda.so" "${FREQFUSION_TORCH}/lib/libc10_cuda.so" "${FREQFUSION_CUDART_STATIC}" dl rt pthread)
+  # The runtime inside is each library's own affair: libtorch has another.
+  target_link_options(${target} PRIVATE "-Wl,--exclude-libs,libcudart_static.a")
+endforeach()

@@ -25,6 +25,7 @@ export { StateDict, type StateDictEntry } from './checkpoint/state-dict';
 export {
   checkDevice,
   type Device,
+  type DeviceMemoryStats,
   emptyCache,
   getThreads,
   type MemoryStats,
@@ -44,6 +45,7 @@ export {
   FreqFusionError,
   ImageError,
   LoadError,
+  OutOfMemoryError,
   StateDictError,
 } from './errors';
 export { BoundaryOverlap, trimap } from './evaluation/boundary';
@@ -73,7 +75,7 @@ export {
   type RawImage,
   type Rgb,
 } from './image/types';
-export type { JobOptions } from './jobs';
+export type { CudaGraphOption, GraphOptions, JobOptions } from './jobs';
 export { ADE20K_CLASSES } from './models/ade20k';
 export { ARCHITECTURES, resolveArchitecture } from './models/architectures';
 export type { ConfigFile, ModelConfig, NetworkConfig } from './models/config';

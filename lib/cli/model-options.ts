@@ -11,6 +11,7 @@ export interface ModelFlags extends ComputeOptions {
   border?: 'zeros' | 'reflect';
   ema?: boolean;
   nmfSeed?: number;
+  cudaGraph?: boolean;
 }
 
 /** Adds --checkpoint, --architecture and what else says which model computes, and where. */
@@ -32,7 +33,8 @@ export function addModelOptions(command: Command): Command {
       '--nmf-seed <seed>',
       "seed of the Hamburger's bases, which the reference draws anew every time",
       integer(0),
-    );
+    )
+    .option('--cuda-graph', 'capture the network in a CUDA graph for each size of image (--device cuda)');
   return addComputeOptions(command);
 }
 
@@ -44,5 +46,6 @@ export async function modelFrom(flags: ModelFlags): Promise<SegmentationModel> {
   if (flags.border !== undefined) options.border = flags.border;
   if (flags.ema !== undefined) options.ema = flags.ema;
   if (flags.nmfSeed !== undefined) options.nmfSeed = flags.nmfSeed;
+  if (flags.cudaGraph !== undefined) options.cudaGraph = flags.cudaGraph;
   return loadModel(flags.checkpoint, options);
 }

@@ -6,6 +6,7 @@ import { checkDType, type DType } from '../dtype';
 import { FreqFusionError, invalidArgument } from '../errors';
 import { makePalette } from '../image/palette';
 import { checkRgb, type Rgb } from '../image/types';
+import { type CudaGraphOption, graphCapacity } from '../jobs';
 import { SegNeXt, type SegNeXtOptions } from '../modules/segnext';
 import type { Border } from '../ops/carafe';
 import type { Tensor } from '../tensor';
@@ -32,6 +33,11 @@ export interface LoadModelOptions {
   architecture?: string | ModelConfig;
   /** Default 'cpu'. */
   device?: Device;
+  /**
+   * Capture the network in CUDA graphs, one for each size of its input; see {@link GraphOptions.cudaGraph}. Worth it
+   * where images come in few sizes. Default false; ERR_DEVICE with device 'cpu'.
+   */
+  cudaGraph?: CudaGraphOption;
   /** Element type of the weights and of the computation. Default 'float32'. */
   dtype?: DType;
   /** Throw where a key is missing, unexpected or of another shape. Default true. */
@@ -83,6 +89,7 @@ export async function loadModel(path?: string, options: LoadModelOptions = {}): 
     return new SegmentationModel({
       network,
       nmfBases,
+      cudaGraph: options.cudaGraph ?? false,
       classes: chooseClasses(numClasses, options, meta, config),
       palette: choosePalette(numClasses, options, meta, config),
       info: {
@@ -109,8 +116,11 @@ export async function loadModel(path?: string, options: LoadModelOptions = {}): 
 function checkOptions(path: unknown, options: LoadModelOptions): void {
   if (path !== undefined && typeof path !== 'string')
     throw invalidArgument('ERR_TYPE', 'path', 'a path', path);
-  const { device, dtype, nmfSeed, strict, border, palette } = options;
+  const { device, dtype, nmfSeed, strict, border, palette, cudaGraph } = options;
   if (device !== undefined) checkDevice(device);
+  if (graphCapacity(cudaGraph) > 0 && (device ?? 'cpu') === 'cpu') {
+    throw invalidArgument('ERR_DEVICE', 'device', "'cuda' or 'cuda:N' with cudaGraph", device ?? 'cpu');
+  }
   if (dtype !== undefined && !/^b?float/.test(checkDType(dtype))) {
     throw invalidArgument('ERR_DTYPE', 'dtype', 'a floating-point dtype', dtype);
   }

@@ -18,6 +18,9 @@ import { fromLastLine } from './report.mjs';
 /** The oldest and the newest architecture of the default list. */
 const ARCHITECTURES = ['80', '90'];
 const ON_CPU = 'freqfusion_ops_cuda_on_cpu';
+/** The addon's dealings with its GPUs, by themselves and within the addon, on a GPU that is made up. */
+const DEVICE_TEST = 'freqfusion_device_test';
+const FAKE_GPU = 'freqfusion_fake_gpu';
 /** The operators whose CUDA kernels, and the glue around them, run on the CPU in this test. */
 const OPERATORS = [
   ...['carafe', 'conv_mlp', 'group_norm', 'high_pass', 'kernel_normalizer', 'kernel_predictor'],
@@ -104,6 +107,32 @@ async function checkGlue(root, headers, folder, files) {
   return counts;
 }
 
+async function runProgram(command, args, env) {
+  let output = '';
+  const status = await runAttached(command, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    onOutput: (text) => {
+      output += text;
+      process.stdout.write(text);
+    },
+  });
+  const { passed = 0, failed = 0 } = fromLastLine(output) ?? {};
+  return { passed, failed: failed || (status === 0 ? 0 : 1) };
+}
+
+/** Retries, losses, streams and graphs: nothing of it needs a GPU, but none may be there. */
+async function runPolicy(root) {
+  const release = join(root, 'build', 'Release');
+  const build = ['--build', join(root, 'build'), '--parallel', '2', '--target', DEVICE_TEST, FAKE_GPU];
+  if ((await runAttached('cmake', build)) !== 0) return { failed: 1 };
+  const alone = await runProgram(join(release, DEVICE_TEST), [], {});
+  const within = await runProgram(process.execPath, [join(root, 'test', 'native', 'addon_test.cjs')], {
+    FREQFUSION_ADDON: join(release, `${FAKE_GPU}.node`),
+  });
+  return { passed: alone.passed + within.passed, failed: alone.failed + within.failed };
+}
+
 /** The same kernels, their blocks and threads in a loop on the CPU, under the tests of the operators. */
 async function runOnCpu(root) {
   const status = await runAttached('cmake', [
@@ -166,9 +195,12 @@ export async function testCuda(root) {
     total.skipped.push('CUDA kernels: they are built on Linux');
     return total;
   }
-  const sources = readdirSync(join(root, 'native', 'ops', 'cuda')).map((name) => `native/ops/cuda/${name}`);
+  const sources = ['native/ops/cuda', 'native/node/cuda'].flatMap((folder) =>
+    readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),
+  );
   const kernels = sources.filter((name) => name.endsWith('.cu'));
-  const glue = sources.filter((name) => name.endsWith('.cpp'));
+  const glue = sources.filter((name) => /\.(cpp|cc)$/.test(name));
+  add(await runPolicy(root));
   add(await runOnCpu(root));
   const folder = mkdtempSync(join(tmpdir(), 'freqfusion-cuda-'));
   try {
