@@ -1,4 +1,5 @@
 import { invalidArgument } from '../errors';
+import { MAX_SEGMENT_ID } from './panoptic-png';
 import type { CocoBox } from './run-lengths';
 
 /** A segment of a panoptic map, as COCO's `segments_info` has it. */
@@ -86,7 +87,7 @@ function extentOf(found: Map<number, Extent>, value: number, classes: number): E
   let extent = found.get(value);
   if (extent === undefined) {
     // The first class without an instance number would have the id of no segment at all.
-    const id = value === 0 ? INSTANCE_STEP * INSTANCE_STEP : value;
+    const id = value === 0 ? MAX_SEGMENT_ID : value;
     extent = { id, label, area: 0, left: Infinity, right: -1, top: Infinity, bottom: -1 };
     found.set(value, extent);
   }
