@@ -22,6 +22,48 @@ export type { MetadataValue } from './checkpoint/metadata';
 export { type SaveOptions, saveSafetensors } from './checkpoint/save';
 export type { StateDictOptions } from './checkpoint/selection';
 export { StateDict, type StateDictEntry } from './checkpoint/state-dict';
+export { COCO_PANOPTIC, COCO_STUFF, COCO_THINGS, type CocoClass, cocoIds } from './coco/classes';
+export {
+  type CocoCategory,
+  type CocoImage,
+  type InstanceAnnotation,
+  InstanceAnnotations,
+  type ReadInstancesOptions,
+  readInstances,
+} from './coco/instances';
+export {
+  type PanopticAnnotation,
+  type PanopticCategory,
+  type PanopticFile,
+  type PanopticSegment,
+  readPanoptic,
+  readPanopticResults,
+} from './coco/panoptic';
+export { encodePanopticPng, readPanopticPng, type SegmentIds } from './coco/panoptic-png';
+export {
+  type PanopticClass,
+  type PanopticSegments,
+  panopticSegments,
+  type SegmentInfo,
+} from './coco/panoptic-segments';
+export { type CocoResult, type DetectionTask, readResults } from './coco/results';
+export { ResultsWriter } from './coco/results-writer';
+export {
+  boxIou,
+  type CocoBox,
+  type CocoRle,
+  decodeRle,
+  encodeRle,
+  fromCocoRle,
+  mergeRles,
+  type Rle,
+  rleArea,
+  rleBox,
+  rleFromBox,
+  rleFromPolygons,
+  rleIou,
+  toCocoRle,
+} from './coco/rle';
 export {
   checkDevice,
   type Device,
@@ -39,6 +81,7 @@ export {
   AbortError,
   ArgumentError,
   CheckpointError,
+  CocoError,
   type ErrorCode,
   type ErrorDetails,
   FreqFusionError,
@@ -48,6 +91,13 @@ export {
 } from './errors';
 export { BoundaryOverlap, trimap } from './evaluation/boundary';
 export { ConfusionMatrix, type SegmentationScores } from './evaluation/confusion';
+export { DetectionEvaluator, type DetectionEvaluatorOptions } from './evaluation/detection-evaluator';
+export { type DetectionFilesOptions, evaluateDetectionFiles } from './evaluation/detection-files';
+export type {
+  ClassDetectionScores,
+  DetectionReport,
+  DetectionScores,
+} from './evaluation/detection-report';
 export {
   type EvaluationOptions,
   type EvaluationPair,
@@ -55,7 +105,20 @@ export {
   evaluateSegmentation,
   type Segmenter,
 } from './evaluation/evaluate';
+export { labelResults } from './evaluation/label-results';
 export { type FindPairsOptions, findPairs, type LabeledImage } from './evaluation/pairs';
+export {
+  evaluatePanopticFiles,
+  type PanopticFilesOptions,
+  type PanopticSource,
+} from './evaluation/panoptic-files';
+export {
+  type ClassPanopticScores,
+  type PanopticImage,
+  PanopticQuality,
+  type PanopticReport,
+  type PanopticScores,
+} from './evaluation/panoptic-quality';
 export { type CaseResult, type CaseStatus, type VerifyOptions, verifyCase } from './golden/verify';
 export { decodeImage } from './image/decode';
 export { encodeLabelPng, type LabelMap, type ReadLabelsOptions, readLabelMap } from './image/labels';

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { addBench } from './bench';
 import { addConvert } from './convert';
-import { addEvaluate } from './evaluate';
+import { addEval } from './eval';
 import { EXIT } from './exit';
 import { addInfo } from './info';
 import { addInspect } from './inspect';
@@ -36,7 +36,7 @@ ${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be wr
     addConvert,
     addVerify,
     addSimilarity,
-    addEvaluate,
+    addEval,
     addBench,
     addInfo,
   ])

@@ -8,7 +8,8 @@ const CENTRE = (FINE - 1) / 2;
 
 /**
  * Rasterises polygons, each [x1, y1, x2, y2, ...] in pixels, to the mask that pycocotools makes of them: a pixel is
- * set where its centre is inside; their union where there are several. Throws ERR_RLE for less than three points.
+ * set where its centre is inside; their union where there are several. Less than three points have nothing inside. Throws ERR_RLE for
+ * lists that are no points.
  */
 export function rleFromPolygons(
   polygons: readonly (readonly number[])[],
@@ -29,8 +30,8 @@ export function rleFromBox([x, y, w, h]: CocoBox, height: number, width: number)
 /** {@link rleFromPolygons} for one polygon. */
 export function rleFromPolygon(polygon: readonly number[], height: number, width: number): Rle {
   checkMaskSize(height, width);
-  if (!Array.isArray(polygon) || polygon.length < 6 || polygon.length % 2 !== 0) {
-    throw invalidArgument('ERR_RLE', 'polygon', 'at least three points [x1, y1, x2, y2, ...]', polygon);
+  if (!Array.isArray(polygon) || polygon.length === 0 || polygon.length % 2 !== 0) {
+    throw invalidArgument('ERR_RLE', 'polygon', 'points [x1, y1, x2, y2, ...]', polygon);
   }
   const far = polygon.find((value) => !(Math.abs(value) < 1e6));
   if (far !== undefined)
