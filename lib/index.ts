@@ -143,6 +143,14 @@ export {
   type SegNeXtSegmentOptions,
 } from './modules/segnext';
 export { SEGNEXT_VARIANTS, type SegNeXtVariant } from './modules/segnext-variants';
+export {
+  type BaseAnchorOptions,
+  baseAnchors,
+  type GridAnchorOptions,
+  gridAnchors,
+  octaveScales,
+} from './ops/anchors';
+export { type BoxDecoderOptions, type BoxEncoderOptions, bbox2delta, delta2bbox } from './ops/box-coder';
 export { BORDERS, type Border, type CarafeOptions, carafe, carafeBackward } from './ops/carafe';
 export { type HighPassOptions, highPass } from './ops/high-pass';
 export {
@@ -158,6 +166,34 @@ export {
   SIMILARITIES,
   type Similarity,
 } from './ops/local-similarity';
+export {
+  type Canvas,
+  type MaskPasteOptions,
+  type MaskRuns,
+  type MaskRunsOptions,
+  maskPaste,
+  maskRuns,
+  type PasteWindow,
+  pasteWindow,
+} from './ops/mask-paste';
+export {
+  type BatchedNmsOptions,
+  batchedNms,
+  type MulticlassDetections,
+  type MulticlassNmsOptions,
+  multiclassNms,
+  type NmsOptions,
+  nms,
+} from './ops/nms';
 export { type OffsetSamplerOptions, offsetSampler, offsetSamplerBackward } from './ops/offset-sampler';
+export {
+  type BoxType,
+  type RoiAlignOptions,
+  type RoiExtractOptions,
+  roiAlign,
+  roiAlignBackward,
+  roiExtract,
+  roiLevels,
+} from './ops/roi-align';
 export { type NativeResource, scope } from './scope';
 export { cat, full, Tensor, type TensorOptions, type TensorSource, tensor, zeros } from './tensor';

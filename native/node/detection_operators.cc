@@ -58,8 +58,8 @@ NamedTensors run_roi_align_backward(const NamedTensors& in, const Options& optio
 
 NamedTensors run_roi_levels(const NamedTensors& in, const Options& options) {
   options.reject_unknown({"levels", "finestScale"});
-  return named({{"output", roi_levels(in.require("rois"), options.integer("levels"),
-                                      options.number("finestScale", 56))}});
+  return named(
+      {{"output", roi_levels(in.require("rois"), options.integer("levels"), options.number("finestScale", 56))}});
 }
 
 NamedTensors run_roi_extract(const NamedTensors& in, const Options& options) {
@@ -112,8 +112,7 @@ NamedTensors run_mask_paste(const NamedTensors& in, const Options& options) {
 
 NamedTensors run_paste_window(const NamedTensors& in, const Options& options) {
   options.reject_unknown({"height", "width"});
-  const PasteWindow window =
-      paste_window(in.require("boxes"), options.integer("height"), options.integer("width"));
+  const PasteWindow window = paste_window(in.require("boxes"), options.integer("height"), options.integer("width"));
   const at::Tensor output = at::empty({4}, at::kLong);
   int64_t* to = output.mutable_data_ptr<int64_t>();
   to[0] = window.top, to[1] = window.bottom, to[2] = window.left, to[3] = window.right;
@@ -128,8 +127,7 @@ NamedTensors run_mask_runs(const NamedTensors& in, const Options& options) {
 }
 
 NamedTensors run_delta2bbox(const NamedTensors& in, const Options& options) {
-  options.reject_unknown(
-      {"means", "stds", "maxShape", "whRatioClip", "clipBorder", "addCenterClamp", "centerClamp"});
+  options.reject_unknown({"means", "stds", "maxShape", "whRatioClip", "clipBorder", "addCenterClamp", "centerClamp"});
   BoxCoderOptions parsed;
   parsed.means = four_numbers(options, "means", parsed.means);
   parsed.stds = four_numbers(options, "stds", parsed.stds);

@@ -1,8 +1,8 @@
 #include "native/ops/anchors.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 
 #include <cmath>
@@ -24,8 +24,7 @@ at::Tensor base_anchors(double base_size, const AnchorOptions& options) {
               options.scales.size(), " and ", options.ratios.size());
   for (const double scale : options.scales) check_positive(scale, "scales");
   for (const double ratio : options.ratios) check_positive(ratio, "ratios");
-  TORCH_CHECK(std::isfinite(options.center_offset), "expected a number for center_offset, got ",
-              options.center_offset);
+  TORCH_CHECK(std::isfinite(options.center_offset), "expected a number for center_offset, got ", options.center_offset);
   const size_t scales = options.scales.size(), ratios = options.ratios.size();
   const at::Tensor anchors = at::empty({static_cast<int64_t>(ratios * scales), 4}, at::kFloat);
   float* to = anchors.mutable_data_ptr<float>();

@@ -114,10 +114,15 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
       "max_shape=None, float wh_ratio_clip=0.016, bool clip_border=True, bool add_center_clamp=False, float "
       "center_clamp=32.) -> Tensor",
       [](const at::Tensor& rois, const at::Tensor& deltas, at::ArrayRef<double> means, at::ArrayRef<double> stds,
-         at::OptionalArrayRef<double> max_shape, double wh_ratio_clip, bool clip_border, bool add_center_clamp,
+         std::optional<at::ArrayRef<double>> max_shape, double wh_ratio_clip, bool clip_border, bool add_center_clamp,
          double center_clamp) {
-        freqfusion::BoxCoderOptions options{freqfusion::four(means, "means"), freqfusion::four(stds, "stds"), {},
-                                            wh_ratio_clip, clip_border, add_center_clamp, center_clamp};
+        freqfusion::BoxCoderOptions options{freqfusion::four(means, "means"),
+                                            freqfusion::four(stds, "stds"),
+                                            {},
+                                            wh_ratio_clip,
+                                            clip_border,
+                                            add_center_clamp,
+                                            center_clamp};
         if (max_shape.has_value()) {
           TORCH_CHECK(max_shape->size() == 2, "expected 2 numbers for max_shape, got ", max_shape->size());
           options.max_shape = {(*max_shape)[0], (*max_shape)[1]};

@@ -93,22 +93,22 @@ void check_canvas(int64_t height, int64_t width) {
 void check_mask_paste(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width) {
   TORCH_CHECK(masks.dim() == 3, "expected 3 dimensions [K, h, w] for masks, got ", masks.dim());
   check_floating(masks, "masks");
-  TORCH_CHECK(masks.sym_size(1) >= 1 && masks.sym_size(2) >= 1 && masks.sym_size(1) <= 1 << 15 &&
-                  masks.sym_size(2) <= 1 << 15,
-              "expected sides of 1..32768 for masks, got ", masks.sym_sizes());
+  TORCH_CHECK(
+      masks.sym_size(1) >= 1 && masks.sym_size(2) >= 1 && masks.sym_size(1) <= 1 << 15 && masks.sym_size(2) <= 1 << 15,
+      "expected sides of 1..32768 for masks, got ", masks.sym_sizes());
   check_boxes(boxes);
   TORCH_CHECK(boxes.sym_size(0) == masks.sym_size(0), "expected a box for each of the ", masks.sym_size(0),
               " masks for boxes, got ", boxes.sym_size(0));
-  TORCH_CHECK(boxes.device() == masks.device(), "expected the device of masks (", masks.device(),
-              ") for boxes, got ", boxes.device());
+  TORCH_CHECK(boxes.device() == masks.device(), "expected the device of masks (", masks.device(), ") for boxes, got ",
+              boxes.device());
   check_canvas(height, width);
 }
 
 void check_mask_runs(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width,
                      double threshold) {
   check_mask_paste(masks, boxes, height, width);
-  TORCH_CHECK(height == 0 || width <= INT32_MAX / height,
-              "expected at most 2^31 - 1 pixels for height and width, got ", height, " x ", width);
+  TORCH_CHECK(height == 0 || width <= INT32_MAX / height, "expected at most 2^31 - 1 pixels for height and width, got ",
+              height, " x ", width);
   // At 0 every pixel of the canvas would be set.
   TORCH_CHECK(threshold > 0 && std::isfinite(threshold), "expected a number above 0 for threshold, got ", threshold);
 }

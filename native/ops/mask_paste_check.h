@@ -10,8 +10,7 @@ namespace freqfusion {
 void check_boxes(const at::Tensor& boxes);
 void check_canvas(int64_t height, int64_t width);
 void check_mask_paste(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width);
-void check_mask_runs(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width,
-                     double threshold);
+void check_mask_runs(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width, double threshold);
 
 // float64 for float64, float32 for everything else.
 at::ScalarType paste_dtype(const at::Tensor& masks);

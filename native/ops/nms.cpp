@@ -77,8 +77,8 @@ void check_nms(const at::Tensor& boxes, const at::Tensor& scores, const NmsOptio
   TORCH_CHECK(scores.dim() == 1 && scores.sym_size(0) == boxes.sym_size(0), "expected shape [", boxes.sym_size(0),
               "] for scores, got ", scores.sym_sizes());
   check_floating(scores, "scores");
-  TORCH_CHECK(scores.device() == boxes.device(), "expected the device of boxes (", boxes.device(),
-              ") for scores, got ", scores.device());
+  TORCH_CHECK(scores.device() == boxes.device(), "expected the device of boxes (", boxes.device(), ") for scores, got ",
+              scores.device());
   TORCH_CHECK(options.iou_threshold >= 0 && options.iou_threshold <= 1, "expected 0..1 for iou_threshold, got ",
               options.iou_threshold);
   check_range(options.offset, 0, 1, "offset");
@@ -97,8 +97,8 @@ at::Tensor batched_nms(const at::Tensor& boxes, const at::Tensor& scores, const 
   TORCH_CHECK(groups.dim() == 1 && groups.size(0) == boxes.size(0), "expected shape [", boxes.size(0),
               "] for groups, got ", groups.sizes());
   TORCH_CHECK(groups.scalar_type() == at::kLong, "expected int64 for groups, got ", groups.scalar_type());
-  TORCH_CHECK(groups.device() == boxes.device(), "expected the device of boxes (", boxes.device(),
-              ") for groups, got ", groups.device());
+  TORCH_CHECK(groups.device() == boxes.device(), "expected the device of boxes (", boxes.device(), ") for groups, got ",
+              groups.device());
   check_range(options.split_threshold, 0, INT64_MAX, "split_threshold");
   if (options.class_agnostic || boxes.size(0) == 0) return nms(boxes, scores, plain);
   const at::Tensor separate = apart(boxes, groups);
@@ -122,9 +122,9 @@ MulticlassDetections multiclass_nms(const at::Tensor& boxes, const at::Tensor& s
   const at::Tensor index = box * classes + label;
   const at::Tensor candidates = rows(boxes.reshape({-1, 4}), shared ? box : index);
   const at::Tensor values = rows(foreground.reshape({-1}), index);
-  const at::Tensor kept = batched_nms(
-      candidates, values, label,
-      {options.iou_threshold, options.class_agnostic, options.split_threshold, options.max_num});
+  const at::Tensor kept =
+      batched_nms(candidates, values, label,
+                  {options.iou_threshold, options.class_agnostic, options.split_threshold, options.max_num});
   return {rows(candidates, kept), rows(values, kept), rows(label, kept), rows(index, kept)};
 }
 
@@ -156,6 +156,4 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
 
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) { m.impl("nms", freqfusion::nms_meta); }
 
-TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
-  m.impl("nms", torch::autograd::autogradNotImplementedFallback());
-}
+TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) { m.impl("nms", torch::autograd::autogradNotImplementedFallback()); }

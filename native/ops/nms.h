@@ -20,7 +20,7 @@ FREQFUSION_API at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores,
 
 struct BatchedNmsOptions {
   double iou_threshold = 0.5;
-  bool class_agnostic = false;     // groups do not matter
+  bool class_agnostic = false;      // groups do not matter
   int64_t split_threshold = 10000;  // from this many boxes on, group by group
   int64_t max_num = -1;
 };

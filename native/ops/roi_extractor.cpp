@@ -7,12 +7,12 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/eq.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log2.h>
 #include <ATen/ops/nan_to_num.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/sqrt.h>
-#include <ATen/ops/eq.h>
 #include <torch/library.h>
 
 #include "native/ops/check.h"
@@ -27,8 +27,8 @@ at::Tensor call(at::TensorList features, const at::Tensor& rois, at::ArrayRef<do
                 const RoiAlignOptions& options, double finest_scale) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("freqfusion::roi_extract", "").typed<Signature>();
-  return op.call(features, rois, scales, options.out_height, options.out_width, options.sampling_ratio,
-                 options.aligned, finest_scale);
+  return op.call(features, rois, scales, options.out_height, options.out_width, options.sampling_ratio, options.aligned,
+                 finest_scale);
 }
 
 at::Tensor meta(at::TensorList features, const at::Tensor& rois, at::ArrayRef<double> scales, int64_t out_height,
@@ -76,8 +76,7 @@ at::Tensor roi_levels(const at::Tensor& rois, int64_t levels, double finest_scal
 }
 
 at::Tensor roi_extract(const std::vector<at::Tensor>& features, const at::Tensor& rois,
-                       const std::vector<double>& spatial_scales, const RoiAlignOptions& options,
-                       double finest_scale) {
+                       const std::vector<double>& spatial_scales, const RoiAlignOptions& options, double finest_scale) {
   return call(features, rois, spatial_scales, options, finest_scale);
 }
 
@@ -92,9 +91,10 @@ void check_roi_extract(at::TensorList features, const at::Tensor& rois, at::Arra
     of_level.spatial_scale = spatial_scales[i];
     check_roi_align(features[i], rois, of_level);
     check_same_kind(features[0], "features[0]", features[i], "features");
-    TORCH_CHECK(features[i].sym_size(0) == features[0].sym_size(0) && features[i].sym_size(1) == features[0].sym_size(1),
-                "expected the images and channels of features[0] ", features[0].sym_sizes(), " for features[", i,
-                "], got ", features[i].sym_sizes());
+    TORCH_CHECK(
+        features[i].sym_size(0) == features[0].sym_size(0) && features[i].sym_size(1) == features[0].sym_size(1),
+        "expected the images and channels of features[0] ", features[0].sym_sizes(), " for features[", i, "], got ",
+        features[i].sym_sizes());
   }
 }
 

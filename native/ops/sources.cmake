@@ -60,6 +60,7 @@ set(kernel_sources
   ${ops}/cpu/kernel_predictor_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
   ${ops}/cpu/nmf_kernels.cpp
+  ${ops}/cpu/nms_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
   ${ops}/cpu/pointwise_conv_kernels.cpp
   ${ops}/cpu/roi_align_kernels.cpp

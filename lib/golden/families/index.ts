@@ -1,4 +1,6 @@
 import type { FamilyRunner } from '../run';
+import { anchorGeneratorFamily } from './anchor-generator';
+import { boxCoderFamily } from './box-coder';
 import { carafeFamily } from './carafe';
 import { checkpointFamily } from './checkpoint';
 import { freqFusionFamily } from './freqfusion';
@@ -7,6 +9,10 @@ import { localSimilarityFamily } from './local-similarity';
 import { mmdetNeckFamily } from './mmdet-neck';
 import { offsetSamplerFamily } from './offset-sampler';
 import { resNetFamily } from './resnet';
+import { maskPasteFamily } from './mask-paste';
+import { nmsFamily } from './nms';
+import { offsetSamplerFamily } from './offset-sampler';
+import { roiAlignFamily } from './roi-align';
 import { segNeXtFamily } from './segnext';
 import { segNeXtPreprocessFamily } from './segnext-preprocess';
 import { similarityFamily } from './similarity';
@@ -16,6 +22,11 @@ const FAMILIES: readonly FamilyRunner[] = [
   kernelNormalizerFamily,
   localSimilarityFamily,
   offsetSamplerFamily,
+  roiAlignFamily,
+  nmsFamily,
+  boxCoderFamily,
+  anchorGeneratorFamily,
+  maskPasteFamily,
   freqFusionFamily,
   similarityFamily,
   checkpointFamily,

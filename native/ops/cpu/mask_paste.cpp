@@ -93,8 +93,7 @@ void paste(const Sheets<A>& sheets, bool tight, A* canvas) {
   });
 }
 
-at::Tensor paste_cpu(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width,
-                     bool skip_empty) {
+at::Tensor paste_cpu(const at::Tensor& masks, const at::Tensor& boxes, int64_t height, int64_t width, bool skip_empty) {
   check_mask_paste(masks, boxes, height, width);
   const at::Tensor canvas = at::empty({masks.size(0), height, width}, masks.options().dtype(paste_dtype(masks)));
   if (canvas.numel() == 0) return canvas;

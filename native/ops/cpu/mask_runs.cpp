@@ -63,8 +63,8 @@ std::vector<Segment> segments_of(const MaskAxis<A>& y) {
 // One column of the canvas. Between two texels the value runs from the one to the other, so that most segments are
 // decided at their ends; those near the threshold are computed pixel by pixel, as mask_paste computes them.
 template <typename A>
-void write_column(const std::vector<A>& texels, const MaskAxis<A>& y, const std::vector<Segment>& segments,
-                  A threshold, RunWriter& writer) {
+void write_column(const std::vector<A>& texels, const MaskAxis<A>& y, const std::vector<Segment>& segments, A threshold,
+                  RunWriter& writer) {
   for (const Segment& segment : segments) {
     const A below = texels[static_cast<size_t>(segment.below)], above = texels[static_cast<size_t>(segment.above)];
     if (segment.inner) {

@@ -26,9 +26,8 @@ std::vector<int64_t> ordered(const at::Tensor& scores, double score_threshold) {
     if (score_threshold > 0 && !(score[i] > score_threshold)) continue;
     entries.push_back({std::isnan(score[i]) ? -std::numeric_limits<double>::infinity() : score[i], i});
   }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return a.score != b.score ? a.score > b.score : a.index < b.index;
-  });
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.score != b.score ? a.score > b.score : a.index < b.index; });
   std::vector<int64_t> order;
   order.reserve(entries.size());
   for (const Entry& entry : entries) order.push_back(entry.index);

@@ -115,8 +115,8 @@ at::Tensor forward(const at::Tensor& features, const at::Tensor& rois, int64_t o
                    double spatial_scale, int64_t sampling_ratio, bool aligned) {
   const RoiAlignOptions options{out_height, out_width, spatial_scale, sampling_ratio, aligned};
   check_roi_align(features, rois, options);
-  const at::Tensor output = at::empty({rois.size(0), features.size(1), out_height, out_width}, features.options(),
-                                      format_of(features));
+  const at::Tensor output =
+      at::empty({rois.size(0), features.size(1), out_height, out_width}, features.options(), format_of(features));
   roi_align_into(output, {features}, {spatial_scale}, rois, at::Tensor(), options);
   return output;
 }
@@ -168,8 +168,7 @@ void add_gradients(const at::Tensor& sums, const at::Tensor& grad_output, const 
   args.out_width = options.out_width;
   args.out = map_of(grad_output);
   args.sums = map_of(sums);
-  const std::vector<RoiSource> sources{
-      {map_of(sums), sums.size(0), sums.size(2), sums.size(3), options.spatial_scale}};
+  const std::vector<RoiSource> sources{{map_of(sums), sums.size(0), sums.size(2), sums.size(3), options.spatial_scale}};
   const auto order = by_image<A>(rois, sums.size(0));
   for (int64_t first = 0; first < rois.size(0); first += kBatch) {
     const int64_t count = std::min(kBatch, rois.size(0) - first);

@@ -32,9 +32,7 @@ template <typename A>
 class Bins {
  public:
   Bins(const RoiRun& run, const RoiPlan& plan, int64_t skipped_bins)
-      : run_(run),
-        end_(run.ends + plan.first_end + skipped_bins),
-        at_(skipped_bins > 0 ? end_[-1] : plan.first_tap) {}
+      : run_(run), end_(run.ends + plan.first_end + skipped_bins), at_(skipped_bins > 0 ? end_[-1] : plan.first_tap) {}
 
   FREQFUSION_INLINE Taps<A> next() {
     const int64_t from = at_;
@@ -348,8 +346,7 @@ void backward_sums(const RoiAlignArgs& args, const RoiAlignTask& task, void* scr
 int64_t roi_align_scratch_bytes(const RoiAlignArgs& args, int64_t columns) {
   const auto bytes = [&](auto value) {
     using A = decltype(value);
-    const int64_t rows =
-        roi::Room<A>::padded(columns) + roi::Room<A>::padded(args.out_height * args.out_width);
+    const int64_t rows = roi::Room<A>::padded(columns) + roi::Room<A>::padded(args.out_height * args.out_width);
     return rows * roi::kBlock<A> * static_cast<int64_t>(sizeof(A)) + 128;
   };
   return args.storage == Storage::f64 ? bytes(double{}) : bytes(float{});

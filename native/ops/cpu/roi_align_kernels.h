@@ -9,13 +9,13 @@ namespace freqfusion::cpu {
 struct RoiPlan {
   Map map;
   int64_t image;
-  int64_t index;             // row of the output
-  int64_t first_end;         // ends[first_end + bin] is past the last tap of a bin: first the rows, then the columns
-  int64_t first_tap;         // of its first bin; every other bin begins where the one before ends
-  int64_t first_column;      // in `columns`: every column that a bin reads
-  int64_t columns;           // how many these are
-  bool neighbours;           // each column is the one before it plus 1
-  bool finite;               // false: the output is NaN
+  int64_t index;         // row of the output
+  int64_t first_end;     // ends[first_end + bin] is past the last tap of a bin: first the rows, then the columns
+  int64_t first_tap;     // of its first bin; every other bin begins where the one before ends
+  int64_t first_column;  // in `columns`: every column that a bin reads
+  int64_t columns;       // how many these are
+  bool neighbours;       // each column is the one before it plus 1
+  bool finite;           // false: the output is NaN
 };
 
 // The plans of a run of boxes.

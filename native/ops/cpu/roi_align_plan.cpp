@@ -115,8 +115,8 @@ class SideTaps {
 }  // namespace
 
 void check_image_index(double image, int64_t images, int64_t index) {
-  TORCH_CHECK(image >= 0 && image < static_cast<double>(images), "expected an image index below ", images,
-              " in column 0 of rois, got ", image, " in row ", index);
+  TORCH_CHECK(image >= 0 && image < static_cast<double>(images), "expected an image index below ", images, " for rois[",
+              index, "][0], got ", image);
 }
 
 template <typename A>
