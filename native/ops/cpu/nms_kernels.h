@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdint.h>
+
 #include "native/ops/cpu/isa.h"
 
 namespace freqfusion::cpu {

@@ -2,27 +2,13 @@
 
 // The bodies of roi_align. A thread owns one bin of one box and a block of its channels.
 
+#include "native/ops/cuda/exact.h"
 #include "native/ops/cuda/roi_align.h"
 
 namespace freqfusion::cuda {
 
-// a * b, never fused with what follows: a box side that comes out a rounding error longer could get another sample.
-FREQFUSION_HD float product(float a, float b) {
-#if defined(__CUDA_ARCH__)
-  return __fmul_rn(a, b);
-#else
-  return a * b;
-#endif
-}
-FREQFUSION_HD double product(double a, double b) {
-#if defined(__CUDA_ARCH__)
-  return __dmul_rn(a, b);
-#else
-  return a * b;
-#endif
-}
-
-// The samples of one bin along one side that may lie on the map.
+// The samples of one bin along one side that may lie on the map. Products are rounded by themselves: a box side that
+// comes out a rounding error longer could get another sample.
 template <typename A>
 struct RoiSide {
   A origin, bin, samples, first;
