@@ -94,6 +94,23 @@ export {
   type SegmentedImage,
   type SegmentOptions,
 } from './models/segmentation-model';
+export type {
+  AnchorGeneratorOptions,
+  BBoxHeadOptions,
+  BoxCoderOptions,
+  DetectorBackboneOptions,
+  DetectorNeckOptions,
+  DetectorOptions,
+  DetectorTestOptions,
+  MaskHeadOptions,
+  PanopticTestOptions,
+  RcnnTestOptions,
+  RoiExtractorOptions,
+  RoiHeadOptions,
+  RpnHeadOptions,
+  RpnTestOptions,
+  SemanticHeadOptions,
+} from './modules/detector-options';
 export {
   type CarafeFpnOptions,
   type CarafeUpsampleConfig,
@@ -151,6 +168,17 @@ export {
   octaveScales,
 } from './ops/anchors';
 export { type BoxDecoderOptions, type BoxEncoderOptions, bbox2delta, delta2bbox } from './ops/box-coder';
+  COCO_PREPROCESS,
+  type DetectorDetectOptions,
+  type DetectorInputs,
+  type DetectorOutput,
+  type DetectorRunOptions,
+  FasterRcnn,
+  type ImageMeta,
+  MaskRcnn,
+  PanopticFpn,
+  TwoStageDetector,
+} from './modules/two-stage-detector';
 export { BORDERS, type Border, type CarafeOptions, carafe, carafeBackward } from './ops/carafe';
 export { type HighPassOptions, highPass } from './ops/high-pass';
 export {
