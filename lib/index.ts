@@ -94,6 +94,18 @@ export {
   type SegmentedImage,
   type SegmentOptions,
 } from './models/segmentation-model';
+export {
+  type Proposals,
+  type PyramidMaps,
+  RoiHead,
+  type RoiHeadInputs,
+  type RoiHeadOutputs,
+  type RoiHeadRunOptions,
+  RpnHead,
+  type RpnRunOptions,
+  SemanticFpnHead,
+  type SemanticRunOptions,
+} from './modules/detector-heads';
 export type {
   AnchorGeneratorOptions,
   BBoxHeadOptions,
@@ -139,6 +151,7 @@ export {
   type PyramidOutputs,
 } from './modules/fusion-pyramid';
 export { Hamburger, type HamburgerInputs, type HamburgerOptions, type HamKwargs } from './modules/hamburger';
+export type { ImageMeta } from './modules/image-meta';
 export { LightHamHead, type LightHamHeadInputs, type LightHamHeadOptions } from './modules/light-ham-head';
 export type { LoadReport, MismatchedKey } from './modules/load-report';
 export { type LoadStateOptions, Module, type RunOptions, type Staged } from './modules/module';
@@ -174,7 +187,6 @@ export { type BoxDecoderOptions, type BoxEncoderOptions, bbox2delta, delta2bbox 
   type DetectorOutput,
   type DetectorRunOptions,
   FasterRcnn,
-  type ImageMeta,
   MaskRcnn,
   PanopticFpn,
   TwoStageDetector,
@@ -223,5 +235,10 @@ export {
   roiExtract,
   roiLevels,
 } from './ops/roi-align';
+  type PanopticFusion,
+  type PanopticFusionInputs,
+  type PanopticFusionOptions,
+  panopticFusion,
+} from './ops/panoptic-fusion';
 export { type NativeResource, scope } from './scope';
 export { cat, full, Tensor, type TensorOptions, type TensorSource, tensor, zeros } from './tensor';

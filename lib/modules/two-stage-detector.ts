@@ -4,6 +4,7 @@ import { invalidArgument } from '../errors';
 import type { JobOptions } from '../jobs';
 import type { Tensor } from '../tensor';
 import type { DetectorOptions, DetectorTestOptions } from './detector-options';
+import { flatMetas, type ImageMeta } from './image-meta';
 import { Module, type RunOptions, type Staged } from './module';
 import type { PreprocessOptions } from './segmentation-options';
 
@@ -37,16 +38,6 @@ export interface DetectorOutput {
    * numThingsClasses + numStuffClasses for void.
    */
   panoptic?: Tensor<'int32'>;
-}
-
-/** Where an image lies in a network input, mmdetection's img_metas. */
-export interface ImageMeta {
-  /** Height and width of the part of the input that shows the image, at the top left. Default: all of it. */
-  readonly imgShape?: readonly number[];
-  /** Height and width of the original. Default: imgShape. */
-  readonly oriShape?: readonly number[];
-  /** imgShape divided by oriShape: [width, height]. Default: the quotients of the two, in float32. */
-  readonly scaleFactor?: readonly number[];
 }
 
 /** The inputs of {@link TwoStageDetector.forward}. */
@@ -96,8 +87,8 @@ export abstract class TwoStageDetector extends Module {
    * Detects in images that are network inputs already.
    *
    * @returns an output an image. Stages: c2 .. c5, p2 .. p6, rpnCls0 .., rpnReg0 .., proposalBoxes0 and
-   *   proposalScores0 an image, roiFeats, clsScore, bboxPred, maskFeats, maskLogitsAll, maskLogits, and of PanopticFpn
-   *   semLogits, semFull.
+   *   proposalScores0 an image, roiFeats, clsScore, bboxPred, maskFeats, maskLogitsAll, maskLogits (of all images, one
+   *   after the other), and of PanopticFpn semLogits and semFull0 an image.
    * @throws ArgumentError ERR_TYPE, ERR_SHAPE (see the neck's sizePolicy), ERR_DTYPE, ERR_DEVICE, ERR_OPTION_*;
    *   AbortError ERR_ABORTED
    */
@@ -114,7 +105,7 @@ export abstract class TwoStageDetector extends Module {
     if (typeof stages !== 'boolean') throw invalidArgument('ERR_TYPE', 'stages', 'a boolean', stages);
     if (typeof rescale !== 'boolean') throw invalidArgument('ERR_TYPE', 'rescale', 'a boolean', rescale);
     const given = {
-      ...flatMetas(inputs.metas, image.shape),
+      ...flatMetas(inputs.metas, image.shape[0]!, image.shape.slice(2)),
       stages,
       rescale,
       testCfg,
@@ -196,35 +187,4 @@ function splitOutputs(
     return output as unknown as DetectorOutput;
   });
   return { outputs, rest };
-}
-
-/** Metas as flat lists, two numbers an image each, with the defaults filled in. */
-function flatMetas(metas: readonly ImageMeta[] | undefined, shape: readonly number[]): OptionRecord {
-  const [batch, , height, width] = shape as [number, number, number, number];
-  if (metas !== undefined && (!Array.isArray(metas) || metas.length !== batch)) {
-    throw invalidArgument('ERR_TYPE', 'metas', `an array of ${batch} objects, one an image`, metas);
-  }
-  const filled = Array.from({ length: batch }, (_, i) => {
-    const at = (name: string) => `metas[${i}].${name}`;
-    const { imgShape = [height, width], ...rest } = metas?.[i] ?? {};
-    const { oriShape = imgShape, scaleFactor } = rest;
-    const [imgHeight, imgWidth] = checkPair(imgShape, at('imgShape'));
-    const [oriHeight, oriWidth] = checkPair(oriShape, at('oriShape'));
-    return {
-      imgShape: [imgHeight, imgWidth],
-      oriShape: [oriHeight, oriWidth],
-      scaleFactor: checkPair(
-        scaleFactor ?? [Math.fround(imgWidth / oriWidth), Math.fround(imgHeight / oriHeight)],
-        at('scaleFactor'),
-      ),
-    };
-  });
-  const flat = (name: keyof ImageMeta) => filled.flatMap((meta) => meta[name]);
-  return { imgShapes: flat('imgShape'), oriShapes: flat('oriShape'), scaleFactors: flat('scaleFactor') };
-}
-
-function checkPair(value: unknown, name: string): [number, number] {
-  const valid = Array.isArray(value) && value.length === 2 && value.every((side) => side > 0);
-  if (!valid) throw invalidArgument('ERR_OPTION_VALUE', name, 'two positive numbers', value);
-  return value as [number, number];
 }

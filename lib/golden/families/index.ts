@@ -3,6 +3,7 @@ import { anchorGeneratorFamily } from './anchor-generator';
 import { boxCoderFamily } from './box-coder';
 import { carafeFamily } from './carafe';
 import { checkpointFamily } from './checkpoint';
+import { fasterRcnnFamily, maskRcnnFamily, panopticFpnFamily } from './detectors';
 import { freqFusionFamily } from './freqfusion';
 import { kernelNormalizerFamily } from './kernel-normalizer';
 import { localSimilarityFamily } from './local-similarity';
@@ -13,6 +14,7 @@ import { maskPasteFamily } from './mask-paste';
 import { nmsFamily } from './nms';
 import { offsetSamplerFamily } from './offset-sampler';
 import { roiAlignFamily } from './roi-align';
+import { panopticFusionFamily } from './panoptic-fusion';
 import { segNeXtFamily } from './segnext';
 import { segNeXtPreprocessFamily } from './segnext-preprocess';
 import { similarityFamily } from './similarity';
@@ -34,6 +36,10 @@ const FAMILIES: readonly FamilyRunner[] = [
   segNeXtPreprocessFamily,
   resNetFamily,
   mmdetNeckFamily,
+  fasterRcnnFamily,
+  maskRcnnFamily,
+  panopticFpnFamily,
+  panopticFusionFamily,
 ];
 
 /** The runner of a family; undefined where the verifier does not know it. */
