@@ -174,13 +174,6 @@ export {
 } from './modules/segnext';
 export { SEGNEXT_VARIANTS, type SegNeXtVariant } from './modules/segnext-variants';
 export {
-  type BaseAnchorOptions,
-  baseAnchors,
-  type GridAnchorOptions,
-  gridAnchors,
-  octaveScales,
-} from './ops/anchors';
-export { type BoxDecoderOptions, type BoxEncoderOptions, bbox2delta, delta2bbox } from './ops/box-coder';
   COCO_PREPROCESS,
   type DetectorDetectOptions,
   type DetectorInputs,
@@ -191,6 +184,14 @@ export { type BoxDecoderOptions, type BoxEncoderOptions, bbox2delta, delta2bbox 
   PanopticFpn,
   TwoStageDetector,
 } from './modules/two-stage-detector';
+export {
+  type BaseAnchorOptions,
+  baseAnchors,
+  type GridAnchorOptions,
+  gridAnchors,
+  octaveScales,
+} from './ops/anchors';
+export { type BoxDecoderOptions, type BoxEncoderOptions, bbox2delta, delta2bbox } from './ops/box-coder';
 export { BORDERS, type Border, type CarafeOptions, carafe, carafeBackward } from './ops/carafe';
 export { type HighPassOptions, highPass } from './ops/high-pass';
 export {
@@ -227,6 +228,12 @@ export {
 } from './ops/nms';
 export { type OffsetSamplerOptions, offsetSampler, offsetSamplerBackward } from './ops/offset-sampler';
 export {
+  type PanopticFusion,
+  type PanopticFusionInputs,
+  type PanopticFusionOptions,
+  panopticFusion,
+} from './ops/panoptic-fusion';
+export {
   type BoxType,
   type RoiAlignOptions,
   type RoiExtractOptions,
@@ -235,10 +242,5 @@ export {
   roiExtract,
   roiLevels,
 } from './ops/roi-align';
-  type PanopticFusion,
-  type PanopticFusionInputs,
-  type PanopticFusionOptions,
-  panopticFusion,
-} from './ops/panoptic-fusion';
 export { type NativeResource, scope } from './scope';
 export { cat, full, Tensor, type TensorOptions, type TensorSource, tensor, zeros } from './tensor';

@@ -7,14 +7,13 @@ import { fasterRcnnFamily, maskRcnnFamily, panopticFpnFamily } from './detectors
 import { freqFusionFamily } from './freqfusion';
 import { kernelNormalizerFamily } from './kernel-normalizer';
 import { localSimilarityFamily } from './local-similarity';
-import { mmdetNeckFamily } from './mmdet-neck';
-import { offsetSamplerFamily } from './offset-sampler';
-import { resNetFamily } from './resnet';
 import { maskPasteFamily } from './mask-paste';
+import { mmdetNeckFamily } from './mmdet-neck';
 import { nmsFamily } from './nms';
 import { offsetSamplerFamily } from './offset-sampler';
-import { roiAlignFamily } from './roi-align';
 import { panopticFusionFamily } from './panoptic-fusion';
+import { resNetFamily } from './resnet';
+import { roiAlignFamily } from './roi-align';
 import { segNeXtFamily } from './segnext';
 import { segNeXtPreprocessFamily } from './segnext-preprocess';
 import { similarityFamily } from './similarity';
