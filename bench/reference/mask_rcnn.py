@@ -218,8 +218,8 @@ def paste_mask(logits, box, height, width):
     out = torch.zeros(height, width, dtype=torch.bool)
     if right <= left or bottom <= top:
         return out
-    x = (torch.arange(left, right) + 0.5 - x1) / (x2 - x1) * 2 - 1
-    y = (torch.arange(top, bottom) + 0.5 - y1) / (y2 - y1) * 2 - 1
+    x = (torch.arange(left, right, dtype=logits.dtype) + 0.5 - x1) / (x2 - x1) * 2 - 1
+    y = (torch.arange(top, bottom, dtype=logits.dtype) + 0.5 - y1) / (y2 - y1) * 2 - 1
     grid = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], -1)
     values = F.grid_sample(logits.sigmoid()[None, None], grid[None], align_corners=False)
     out[top:bottom, left:right] = values[0, 0] >= 0.5
