@@ -34,9 +34,7 @@ PICTURES = [{}] * 7 + [
     {"height": 150, "width": 200, "zoom": 0.625},
     {"fewest": 0, "most": 0},
 ]
-STATISTICS = (
-    "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()  # pycocotools' order
-)
+STATISTICS = "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()  # pycocotools' order
 
 
 def scenes():
@@ -93,19 +91,11 @@ def detect(model, image):
     return detections
 
 
-def results(found):
-    """Detections of images 1, 2, ... in COCO's results format."""
-    return [
-        {
-            "image_id": i + 1,
-            "category_id": each["label"] + 1,
-            "bbox": [*each["box"][:2], each["box"][2] - each["box"][0], each["box"][3] - each["box"][1]],
-            "score": each["score"],
-            "segmentation": each["segmentation"],
-        }
-        for i, detections in enumerate(found)
-        for each in detections
-    ]
+def result(task, image, detection):
+    """A detection in COCO's results format. One with a box and a mask would be small or large by its box."""
+    x1, y1, x2, y2 = detection["box"]
+    place = {"bbox": [x1, y1, x2 - x1, y2 - y1]} if task == "bbox" else {"segmentation": detection["segmentation"]}
+    return {"image_id": image, "category_id": detection["label"] + 1, "score": detection["score"]} | place
 
 
 def precision(truth, found):
@@ -115,8 +105,8 @@ def precision(truth, found):
         coco = COCO()
         coco.dataset = truth
         coco.createIndex()
-        detected = coco.loadRes(results(found))
         for task in ("bbox", "segm"):
+            detected = coco.loadRes([result(task, i + 1, each) for i, few in enumerate(found) for each in few])
             evaluation = COCOeval(coco, detected, task)
             evaluation.evaluate()
             evaluation.accumulate()
