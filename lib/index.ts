@@ -76,7 +76,8 @@ export {
 export type { JobOptions } from './jobs';
 export { ADE20K_CLASSES } from './models/ade20k';
 export { ARCHITECTURES, resolveArchitecture } from './models/architectures';
-export type { ConfigFile, ModelConfig, NetworkConfig } from './models/config';
+export type { ModelConfig, NetworkConfig } from './models/config';
+export type { BaseConfig, ConfigFile, LocatedConfig } from './models/config-file';
 export { bundledPage, type LoadModelOptions, loadModel } from './models/load';
 export {
   type ClassArea,

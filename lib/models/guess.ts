@@ -4,6 +4,7 @@ import { freqFusionOptionsFrom } from '../modules/freqfusion-options';
 import type { SegNeXtHeadOptions, SegNeXtOptions } from '../modules/segnext';
 import { ARCHITECTURES } from './architectures';
 import type { ModelConfig } from './config';
+import { keyOf, prefixOf } from './loaders';
 
 /** What a state dict tells of the SegNeXt that it belongs to. */
 export interface GuessedSegNeXt {
@@ -15,13 +16,12 @@ export interface GuessedSegNeXt {
   readonly rank: number | undefined;
 }
 
-const STEM = 'backbone.patch_embed1.proj.0.weight';
+const STEM = keyOf('loadModel');
 
 /** Reads SegNeXt's options from the names and shapes of a state dict; undefined where it is no SegNeXt. */
 export function readSegNeXt(stateDict: StateDict): GuessedSegNeXt | undefined {
-  const stem = stateDict.names().find((name) => name === STEM || name.endsWith(`.${STEM}`));
-  if (stem === undefined) return undefined;
-  const prefix = stem.slice(0, -STEM.length);
+  const prefix = prefixOf(stateDict, STEM);
+  if (prefix === undefined) return undefined;
   const state = stateDict.withPrefix(prefix);
   const shape = (name: string) => state.get(name)?.shape;
   const side = (name: string, axis: number) => shape(name)?.[axis] ?? incomplete(`${prefix}${name}`);

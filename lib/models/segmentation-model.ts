@@ -1,12 +1,11 @@
-import type { Device } from '../device';
-import type { DType } from '../dtype';
 import { FreqFusionError, invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
 import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
-import type { LoadReport } from '../modules/load-report';
 import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/segnext';
 import { type Tensor, tensor } from '../tensor';
-import { checkInference, checkPreprocess } from './config';
+import { checkInference } from './config';
+import { checkPreprocess } from './config-file';
+import type { LoadedInfo } from './loading';
 import { SegmentationMap } from './segmentation-map';
 
 /** What a segmentation can return. */
@@ -57,20 +56,9 @@ export type SegmentedImage =
     };
 
 /** What a loaded model is. */
-export interface ModelInfo {
-  /** Name of the architecture; undefined for a network of sizes of its own. */
-  readonly architecture: string | undefined;
-  readonly description: string | undefined;
-  /** Number of trained parameters. */
-  readonly parameters: number;
-  readonly checkpoint: string;
-  readonly format: string;
-  readonly device: Device;
-  readonly dtype: DType;
+export interface ModelInfo extends LoadedInfo {
   readonly preprocess: PreprocessOptions;
   readonly inference: InferenceOptions;
-  /** Keys that were missing, unexpected or mismatched; empty lists after a strict load. */
-  readonly loaded: LoadReport;
 }
 
 /** @internal */
