@@ -62,7 +62,12 @@ export { encodeLabelPng, type LabelMap, type ReadLabelsOptions, readLabelMap } f
 export type { LegendPlace } from './image/legend';
 export type { OverlayOptions } from './image/overlay';
 export { makePalette } from './image/palette';
-export { type PreprocessedImage, preprocess } from './image/preprocess';
+export {
+  type PreprocessedImage,
+  type PreprocessedSizes,
+  preprocess,
+  preprocessSizes,
+} from './image/preprocess';
 export {
   type DecodedImage,
   type DecodeOptions,

@@ -137,6 +137,7 @@ Operator find_operator(const std::string& name) {
       {"grid_anchors", run_grid_anchors},
       {"panoptic_fusion", panoptic_fusion},
       {"preprocess", preprocess},
+      {"preprocess_sizes", preprocess_sizes},
   };
   const auto found = table.find(name);
   if (found == table.end()) throw Error::argument("ERR_OPERATOR", "operator", "a known operator", name);

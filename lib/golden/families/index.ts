@@ -10,6 +10,7 @@ import { localSimilarityFamily } from './local-similarity';
 import { maskPasteFamily } from './mask-paste';
 import { mmdetNeckFamily } from './mmdet-neck';
 import { nmsFamily } from './nms';
+import { mmdetPipelineFamily } from './mmdet-pipeline';
 import { offsetSamplerFamily } from './offset-sampler';
 import { panopticFusionFamily } from './panoptic-fusion';
 import { resNetFamily } from './resnet';
@@ -39,6 +40,7 @@ const FAMILIES: readonly FamilyRunner[] = [
   maskRcnnFamily,
   panopticFpnFamily,
   panopticFusionFamily,
+  mmdetPipelineFamily,
 ];
 
 /** The runner of a family; undefined where the verifier does not know it. */
