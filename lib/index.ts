@@ -58,6 +58,7 @@ export {
 export { type FindPairsOptions, findPairs, type LabeledImage } from './evaluation/pairs';
 export { type CaseResult, type CaseStatus, type VerifyOptions, verifyCase } from './golden/verify';
 export { decodeImage } from './image/decode';
+export type { DetectionOverlayOptions } from './image/detection-overlay';
 export { encodeLabelPng, type LabelMap, type ReadLabelsOptions, readLabelMap } from './image/labels';
 export type { LegendPlace } from './image/legend';
 export type { OverlayOptions } from './image/overlay';
@@ -83,7 +84,32 @@ export { ADE20K_CLASSES } from './models/ade20k';
 export { ARCHITECTURES, resolveArchitecture } from './models/architectures';
 export type { ModelConfig, NetworkConfig } from './models/config';
 export type { BaseConfig, ConfigFile, LocatedConfig } from './models/config-file';
+export { DetectionMask } from './models/detection-mask';
+export {
+  type DetectAllOptions,
+  type DetectedImage,
+  DetectionModel,
+  type DetectionProgress,
+  type DetectionThresholds,
+  type DetectOptions,
+  type DetectorInfo,
+  type DetectorNetwork,
+} from './models/detection-model';
+export {
+  type Detection,
+  type DetectionBox,
+  type DetectionJson,
+  type DetectionOverlay,
+  DetectionResult,
+  type DetectionResultJson,
+  type DetectionTiming,
+} from './models/detection-result';
+export { DETECTOR_ARCHITECTURES, resolveDetectorArchitecture } from './models/detector-architectures';
+export type { DetectionTask, DetectorConfig, DetectorKind } from './models/detector-config';
 export { bundledPage, type LoadModelOptions, loadModel } from './models/load';
+export { type LoadDetectorOptions, loadDetector } from './models/load-detector';
+export type { LoadedInfo, LoadOptions } from './models/loading';
+export { type CocoPanopticResult, PanopticMap, type PanopticMapSegment } from './models/panoptic-map';
 export {
   type ClassArea,
   SegmentationMap,

@@ -5,6 +5,7 @@ import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/se
 import { type Tensor, tensor } from '../tensor';
 import { checkInference } from './config';
 import { checkPreprocess } from './config-file';
+import { decodeAhead } from './decode-ahead';
 import type { LoadedInfo } from './loading';
 import { SegmentationMap } from './segmentation-map';
 
@@ -122,7 +123,8 @@ export class SegmentationModel {
     const request = this.#request(rest);
     const total = Array.isArray(images) ? images.length : undefined;
     let index = 0;
-    for await (const { input, started, result } of decodeAhead(images, rest)) {
+    for await (const jobs of decodeAhead(images, rest)) {
+      const { input, started, result } = jobs[0]!;
       let item: SegmentedImage;
       try {
         const decoded = await result;
@@ -235,33 +237,4 @@ interface Request {
   readonly onProgress: SegmentOptions['onProgress'] | undefined;
   /** Milliseconds of decoding, where it ran beside another image's inference. */
   readonly decode?: number;
-}
-
-type Decoded =
-  | { readonly ok: true; readonly image: DecodedImage; readonly milliseconds: number }
-  | { readonly ok: false; readonly error: unknown };
-
-interface DecodeJob {
-  readonly input: ImageInput;
-  readonly started: number;
-  readonly result: Promise<Decoded>;
-}
-
-/** Decodes images in order, one ahead of the one that is used. */
-async function* decodeAhead(
-  images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
-  options: DecodeOptions,
-): AsyncGenerator<DecodeJob, void, undefined> {
-  let ready: DecodeJob | undefined;
-  for await (const input of images) {
-    const started = performance.now();
-    // Caught at once: the result is looked at later, and a rejection meanwhile would count as unhandled.
-    const result = decodeImage(input, options).then(
-      (image): Decoded => ({ ok: true, image, milliseconds: performance.now() - started }),
-      (error: unknown): Decoded => ({ ok: false, error }),
-    );
-    if (ready !== undefined) yield ready;
-    ready = { input, started, result };
-  }
-  if (ready !== undefined) yield ready;
 }
