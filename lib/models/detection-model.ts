@@ -79,7 +79,6 @@ export interface DetectionModelInit<Network extends DetectorNetwork = TwoStageDe
   readonly classes: readonly string[];
   readonly palette: readonly Rgb[];
   readonly info: DetectorInfo;
-  /** How many of the classes are things. */
   readonly things: number;
 }
 
@@ -89,13 +88,14 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
   readonly classes: readonly string[];
   readonly palette: readonly Rgb[];
   readonly info: DetectorInfo;
+  /** How many of the classes are things, which come first; the others are stuff, of panoptic models. */
+  readonly things: number;
   readonly #network: Network;
-  readonly #things: number;
 
   /** @internal */
   constructor({ network, classes, palette, info, things }: DetectionModelInit<Network>) {
     this.#network = network;
-    this.#things = things;
+    this.things = things;
     this.classes = classes;
     this.palette = palette;
     this.info = info;
@@ -259,7 +259,7 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
       height,
       detections,
       panoptic:
-        panoptic && new PanopticMap({ width, height, map: panoptic, classes, palette, things: this.#things }),
+        panoptic && new PanopticMap({ width, height, map: panoptic, classes, palette, things: this.things }),
       classes,
       palette,
       timing,
