@@ -144,8 +144,9 @@ function unknownKeys<Config extends BaseConfig>(
 ): FreqFusionError {
   const names = stateDict.names();
   const actual = names.length === 0 ? 'no tensors' : `keys such as ${names.slice(0, 3).join(', ')}`;
-  const expected = `the keys of one of ${registry.names.join(', ')}`;
   const hint = hintElsewhere(registry.loader, { stateDict });
+  // The list of names helps where it is not another loader that is meant.
+  const expected = hint === '' ? `the keys of one of ${registry.names.join(', ')}` : `a model for ${registry.loader}`;
   return new FreqFusionError(
     'ERR_MODEL_ARCHITECTURE',
     `expected ${expected} in ${file}, got ${actual}${hint}`,

@@ -67,7 +67,10 @@ export class Registry<Config extends BaseConfig> {
     const elsewhere = name === undefined ? '' : hintElsewhere(this.loader, { name });
     const near = name === undefined || elsewhere !== '' ? undefined : nearestName(name, this.names);
     const nearest = near === undefined ? '' : ` (the nearest is ${near})`;
-    const expected = `one of ${this.names.join(', ')}, or the path of a config.json${nearest}`;
+    const expected =
+      elsewhere === ''
+        ? `one of ${this.names.join(', ')}, or the path of a config.json${nearest}`
+        : `an architecture of ${this.loader}`;
     const actual = describe(architecture);
     return new ArgumentError(
       'ERR_MODEL_ARCHITECTURE',
