@@ -1,22 +1,16 @@
+import type { UpsampleConfig } from './fpn';
 import type { FreqFusionSettings } from './freqfusion-options';
+import type { ResNetOptions } from './resnet';
 
-/** Options of a detector's ResNet; see the kind "resnet". */
-export interface DetectorBackboneOptions {
-  /** 18, 34, 50 (default), 101 or 152. */
-  readonly depth?: 18 | 34 | 50 | 101 | 152;
-  /** Channels of the image. Default 3. */
-  readonly inChannels?: number;
-  /** Channels after the stem; every width is a multiple of it. Default 64. */
-  readonly baseChannels?: number;
-  /** Stages whose maps the neck reads, from 0. Default [0, 1, 2, 3]. */
-  readonly outIndices?: readonly number[];
-  /** Default 'pytorch'. */
-  readonly style?: 'pytorch' | 'caffe';
-}
+/** Options of a detector's ResNet. */
+export type DetectorBackboneOptions = ResNetOptions;
 
-/** Options of a detector's neck; see the kind "fpn". FreqFusion's own are for type 'FreqFusionCARAFEFPN' alone. */
+/**
+ * Options of a detector's {@link Fpn}. FreqFusion's own are for type 'FreqFusionCARAFEFPN' alone, with
+ * featureResampleGroup 4 by default.
+ */
 export interface DetectorNeckOptions extends Omit<FreqFusionSettings, 'compressedChannels'> {
-  /** Default 'FPN' for the kind "fpn", 'FreqFusionCARAFEFPN' in a detector. */
+  /** Default 'FreqFusionCARAFEFPN'. */
   readonly type?: 'FPN' | 'FPN_CARAFE' | 'FreqFusionCARAFEFPN';
   /** Channels of the backbone's maps, finest first. Default: the backbone's. */
   readonly inChannels?: readonly number[];
@@ -24,7 +18,8 @@ export interface DetectorNeckOptions extends Omit<FreqFusionSettings, 'compresse
   readonly outChannels?: number;
   /** Default 5. */
   readonly numOuts?: number;
-  readonly upsampleCfg?: Readonly<Record<string, unknown>>;
+  /** Of type 'FPN_CARAFE'. Default { type: 'carafe' }. */
+  readonly upsampleCfg?: UpsampleConfig;
   /** FreqFusion compresses both maps to floor(2 * outChannels / compressRatio). Default 8. */
   readonly compressRatio?: number;
 }
@@ -94,8 +89,8 @@ export interface MaskHeadOptions {
   readonly numClasses?: number;
   /** One mask for all classes. Default false. */
   readonly classAgnostic?: boolean;
-  /** What doubles the map before the last convolution. Default {type: 'deconv'}; 'carafe' and its like as in the neck. */
-  readonly upsampleCfg?: Readonly<Record<string, unknown>>;
+  /** What doubles the map before the last convolution. Default { type: 'deconv' }, of kernel 2 and with ReLU. */
+  readonly upsampleCfg?: UpsampleConfig;
 }
 
 /** Options of {@link RoiHead}. */
