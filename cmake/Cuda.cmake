@@ -5,7 +5,7 @@ include(native/ops/cuda/sources.cmake)
 # The bodies of the CUDA kernels in a loop over blocks and threads, registered for the CPU in place of the CPU kernels:
 # what tests their index arithmetic where there is no GPU. Built by its name alone.
 add_library(freqfusion_ops_cuda_on_cpu SHARED EXCLUDE_FROM_ALL ${cuda_glue} ${cuda_kernels}
-  "$<FILTER:$<TARGET_OBJECTS:freqfusion_ops>,EXCLUDE,/ops/cpu/(carafe|high_pass|kernel_normalizer|local_similarity|offset_sampler)[.]cpp|/ops/cuda/|cmake_pch>")
+  "$<FILTER:$<TARGET_OBJECTS:freqfusion_ops>,EXCLUDE,/ops/cpu/(carafe|high_pass|kernel_normalizer|local_similarity|mask_paste|nms|offset_sampler|roi_align|roi_extractor)[.]cpp|/ops/cuda/|cmake_pch>")
 foreach(isa IN LISTS isa_names)
   target_sources(freqfusion_ops_cuda_on_cpu PRIVATE $<TARGET_OBJECTS:freqfusion_ops_${isa}>)
 endforeach()

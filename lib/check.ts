@@ -57,6 +57,28 @@ export function checkInteger(
   throw invalidArgument('ERR_RANGE', name, range, value);
 }
 
+/** Bounds of a number: from `min`, or `above` a number that it must not be itself, to `max`. */
+export interface NumberRule {
+  min?: number;
+  above?: number;
+  max?: number;
+}
+
+/** Narrows a value to a finite number within bounds, or throws ERR_RANGE. */
+export function checkNumber(value: unknown, name: string, { min, above, max }: NumberRule = {}): number {
+  const number = typeof value === 'number' && Number.isFinite(value);
+  if (
+    number &&
+    (min === undefined || value >= min) &&
+    (above === undefined || value > above) &&
+    (max === undefined || value <= max)
+  ) {
+    return value;
+  }
+  const low = above !== undefined ? ` above ${above}` : min !== undefined ? ` from ${min}` : '';
+  throw invalidArgument('ERR_RANGE', name, `a number${low}${max === undefined ? '' : ` to ${max}`}`, value);
+}
+
 /** Narrows a value to an odd window size, or throws ERR_RANGE. */
 export function checkOdd(value: unknown, name: string, max: number): number {
   if (typeof value === 'number' && Number.isInteger(value) && value % 2 === 1 && value >= 1 && value <= max)

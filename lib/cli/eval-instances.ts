@@ -1,9 +1,13 @@
-import type { DetectionTask } from '../coco/results';
+import { type InstanceAnnotations, readInstances } from '../coco/instances';
+import type { CocoTask } from '../coco/results';
+import { ResultsWriter } from '../coco/results-writer';
 import { evaluateDetectionFiles } from '../evaluation/detection-files';
 import type { ClassDetectionScores, DetectionReport } from '../evaluation/detection-report';
+import { type EvaluateDetectorOptions, evaluateDetector } from '../evaluation/detector-run';
 import type { EvalFlags } from './eval';
 import { EXIT } from './exit';
 import { interruptible } from './interrupt';
+import { detectorFrom } from './model-options';
 import { points, print, printJson, progressBar, seconds, table } from './output';
 
 /** `eval --task bbox` and `--task segm`: COCO's average precision. */
@@ -17,20 +21,43 @@ export async function evaluateInstances(flags: EvalFlags): Promise<number> {
 }
 
 async function judge(flags: EvalFlags, signal: AbortSignal): Promise<DetectionReport> {
-  let bar = progressBar(0);
+  const task = flags.task as CocoTask;
+  const truth = await readInstances(flags.annotations!, { masks: task === 'segm', signal });
+  const imageIds = [...truth.images.keys()].slice(0, flags.limit);
+  const bar = progressBar(imageIds.length, { enabled: flags.progress, unit: 'images' });
+  const options = {
+    task,
+    imageIds,
+    maxDetections: flags.maxDetections,
+    useCategories: flags.anyClass !== true,
+    signal,
+    onProgress: ({ done }: { done: number }) => bar.update(done),
+  };
   try {
-    return await evaluateDetectionFiles(flags.annotations!, flags.results!, {
-      task: flags.task as DetectionTask,
-      maxDetections: flags.maxDetections,
-      useCategories: flags.anyClass !== true,
-      signal,
-      onProgress: ({ done, total }) => {
-        if (done === 1) bar = progressBar(total, { enabled: flags.progress, unit: 'images' });
-        bar.update(done);
-      },
-    });
+    if (flags.results !== undefined) return await evaluateDetectionFiles(truth, flags.results, options);
+    return await detectAndJudge(flags, truth, options);
   } finally {
     bar.stop();
+  }
+}
+
+async function detectAndJudge(
+  flags: EvalFlags,
+  truth: InstanceAnnotations,
+  options: EvaluateDetectorOptions,
+): Promise<DetectionReport> {
+  const model = await detectorFrom(flags);
+  let writer: ResultsWriter | undefined;
+  try {
+    if (flags.saveResults !== undefined) writer = await ResultsWriter.open(flags.saveResults);
+    return await evaluateDetector(model, truth, flags.images!, {
+      ...options,
+      batch: flags.batch,
+      onResults: (results) => writer?.add(results),
+    });
+  } finally {
+    model.dispose();
+    await writer?.close();
   }
 }
 

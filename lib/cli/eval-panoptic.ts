@@ -1,8 +1,16 @@
-import { evaluatePanopticFiles } from '../evaluation/panoptic-files';
+import type { SegmentInfo } from '../coco/panoptic-segments';
+import { PanopticWriter } from '../coco/panoptic-writer';
+import { evaluatePanopticFiles, type PanopticSource } from '../evaluation/panoptic-files';
 import type { PanopticReport } from '../evaluation/panoptic-quality';
+import {
+  type EvaluatePanopticOptions,
+  evaluatePanopticModel,
+  type FoundPanoptic,
+} from '../evaluation/panoptic-run';
 import type { EvalFlags } from './eval';
 import { EXIT } from './exit';
 import { interruptible } from './interrupt';
+import { detectorFrom } from './model-options';
 import { points, print, printJson, progressBar, seconds, table } from './output';
 
 /** `eval --task panoptic`: panoptic quality. */
@@ -16,23 +24,53 @@ export async function evaluatePanoptic(flags: EvalFlags): Promise<number> {
 }
 
 async function judge(flags: EvalFlags, signal: AbortSignal): Promise<PanopticReport> {
+  const truth = { file: flags.annotations!, folder: flags.truthPngs };
   let bar = progressBar(0);
+  const options = {
+    signal,
+    limit: flags.limit,
+    onProgress: ({ done, total }: { done: number; total: number }) => {
+      if (done === 1) bar = progressBar(total, { enabled: flags.progress, unit: 'images' });
+      bar.update(done);
+    },
+  };
   try {
-    const truth = { file: flags.annotations!, folder: flags.truthPngs };
-    return await evaluatePanopticFiles(
-      truth,
-      { file: flags.results!, folder: flags.resultPngs },
-      {
-        signal,
-        onProgress: ({ done, total }) => {
-          if (done === 1) bar = progressBar(total, { enabled: flags.progress, unit: 'images' });
-          bar.update(done);
-        },
-      },
-    );
+    if (flags.results === undefined) return await segmentAndJudge(flags, truth, options);
+    return await evaluatePanopticFiles(truth, { file: flags.results, folder: flags.resultPngs }, options);
   } finally {
     bar.stop();
   }
+}
+
+async function segmentAndJudge(
+  flags: EvalFlags,
+  truth: PanopticSource,
+  options: EvaluatePanopticOptions,
+): Promise<PanopticReport> {
+  const model = await detectorFrom(flags);
+  let writer: PanopticWriter | undefined;
+  try {
+    if (flags.saveResults !== undefined) writer = await PanopticWriter.open(flags.saveResults);
+    return await evaluatePanopticModel(model, truth, flags.images!, {
+      ...options,
+      batch: flags.batch,
+      onSegments: (image, { imageId, fileName }) => writer?.add(imageId, fileName, image, infosOf(image)),
+    });
+  } finally {
+    model.dispose();
+    await writer?.close();
+  }
+}
+
+function infosOf({ segments }: FoundPanoptic): SegmentInfo[] {
+  return segments.map(({ id, categoryId, area, box, isThing }) => ({
+    id,
+    category_id: categoryId,
+    area: area!,
+    bbox: box,
+    iscrowd: 0,
+    isthing: isThing ? 1 : 0,
+  }));
 }
 
 function show(report: PanopticReport, { perClass }: EvalFlags, total: number): void {

@@ -27,6 +27,9 @@ export interface EvalFlags extends ModelFlags {
   ignoreIndex: number;
   reduceZeroLabel?: boolean;
   boundary: number;
+  limit?: number;
+  batch: number;
+  saveResults?: string;
   perClass?: boolean;
   json?: boolean;
   progress: boolean;
@@ -45,7 +48,9 @@ const OF_TASKS: Readonly<Partial<Record<keyof EvalFlags, readonly EvalTask[]>>> 
   ignoreIndex: ['semantic'],
   reduceZeroLabel: ['semantic'],
   boundary: ['semantic'],
-  border: ['semantic'],
+  limit: ['bbox', 'segm', 'panoptic'],
+  batch: ['bbox', 'segm', 'panoptic'],
+  saveResults: ['bbox', 'segm', 'panoptic'],
   nmfSeed: ['semantic'],
 };
 
@@ -84,16 +89,23 @@ export function addEval(program: Command): void {
       integer(0, 1000),
       3,
     )
+    .option('--limit <count>', 'judge the first images of the annotation file alone', integer(1))
+    .option('--batch <count>', 'images that go through a detector together', integer(1, 1024), 1)
+    .option(
+      '--save-results <file>',
+      'write what a detector finds as a results file, to be judged again by --results',
+    )
     .option('--per-class', 'print the scores of every class')
     .option('--json', 'print the result as JSON')
     .option('--no-progress', 'show no progress bar');
-  addModelOptions(command)
+  addModelOptions(command, 'the bundled model of the task')
     .addHelpText(
       'after',
       `
 Examples:
   $ freqfusion eval --task bbox --annotations instances_val2017.json --results detections.json
   $ freqfusion eval --task panoptic --annotations panoptic_val2017.json --results predictions.json --json
+  $ freqfusion eval --task segm --annotations instances_val2017.json --images val2017 --checkpoint mask_rcnn.pth
   $ freqfusion eval models/layout/val`,
     )
     .action(async (images: string | undefined, flags: EvalFlags) => {
@@ -114,7 +126,7 @@ const EVALUATORS: Readonly<Record<EvalTask, (flags: EvalFlags) => Promise<number
 };
 
 /** Refuses options that the task has no use for: a forgotten --task is the likely reason. */
-function checkFlags(command: Command, { task, images, results, annotations }: EvalFlags): void {
+function checkFlags(command: Command, { task, images, results, annotations, saveResults }: EvalFlags): void {
   for (const [name, tasks] of Object.entries(OF_TASKS)) {
     if (command.getOptionValueSource(name) !== 'cli' || tasks.includes(task)) continue;
     const { long } = command.options.find((option) => option.attributeName() === name)!;
@@ -122,6 +134,9 @@ function checkFlags(command: Command, { task, images, results, annotations }: Ev
   }
   if ((images === undefined) === (results === undefined)) {
     throw new CliError('expected either --images, to run a model, or --results, to judge what one has found');
+  }
+  if (saveResults !== undefined && images === undefined) {
+    throw new CliError('--save-results belongs to --images: these results are in a file already');
   }
   if (task !== 'semantic' && annotations === undefined) {
     throw new CliError(

@@ -17,7 +17,7 @@ export class ResultsWriter {
   static async open(file: string): Promise<ResultsWriter> {
     return new ResultsWriter(
       file,
-      await open(file, 'w').catch((error) => Promise.reject(failed(file, error))),
+      await open(file, 'w').catch((error) => Promise.reject(writeError(file, error))),
     );
   }
 
@@ -36,11 +36,12 @@ export class ResultsWriter {
   }
 
   async #write(text: string): Promise<void> {
-    await this.#handle.writeFile(text).catch((error) => Promise.reject(failed(this.file, error)));
+    await this.#handle.writeFile(text).catch((error) => Promise.reject(writeError(this.file, error)));
   }
 }
 
-function failed(file: string, error: NodeJS.ErrnoException): CocoError {
+/** ERR_COCO_WRITE with the system's reason. */
+export function writeError(file: string, error: NodeJS.ErrnoException): CocoError {
   const reason = error.code === 'ENOENT' ? 'its folder does not exist' : (error.code ?? error.message);
   return new CocoError('ERR_COCO_WRITE', `${file} cannot be written: ${reason}`, {
     actual: reason,

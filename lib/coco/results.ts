@@ -16,10 +16,10 @@ export interface CocoResult {
 }
 
 /** What a detection is judged by. */
-export type DetectionTask = 'bbox' | 'segm';
+export type CocoTask = 'bbox' | 'segm';
 
 /** Checks a detection against the annotations that it will be judged by; throws as {@link readResults} does. */
-export function checkResult(from: Entry, truth: InstanceAnnotations, task: DetectionTask): CocoResult {
+export function checkResult(from: Entry, truth: InstanceAnnotations, task: CocoTask): CocoResult {
   checkReference(truth.images, wholeField(from, 'image_id'), from, 'image_id');
   checkReference(truth.categories, wholeField(from, 'category_id'), from, 'category_id');
   numberField(from, 'score');
@@ -37,7 +37,7 @@ export function checkResult(from: Entry, truth: InstanceAnnotations, task: Detec
 export async function readResults(
   file: string,
   truth: InstanceAnnotations,
-  task: DetectionTask,
+  task: CocoTask,
   signal?: AbortSignal,
 ): Promise<Map<number, CocoResult[]>> {
   const byImage = new Map<number, CocoResult[]>();

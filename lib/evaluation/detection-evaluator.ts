@@ -2,7 +2,7 @@ import { entry, fieldError } from '../coco/fields';
 import type { InstanceAnnotation, InstanceAnnotations } from '../coco/instances';
 import { segmentationMask } from '../coco/instances';
 import { boxIou, rleIou } from '../coco/iou';
-import { type CocoResult, checkResult, type DetectionTask } from '../coco/results';
+import { type CocoResult, type CocoTask, checkResult } from '../coco/results';
 import { type CocoBox, type Rle, rleArea } from '../coco/run-lengths';
 import { invalidArgument } from '../errors';
 import { type DetectionReport, reportOf } from './detection-report';
@@ -12,7 +12,7 @@ import { ClassMatches, type PrecisionRecall, precisionRecall } from './precision
 /** Options of {@link DetectionEvaluator}; the defaults are COCO's. */
 export interface DetectionEvaluatorOptions {
   /** Judge boxes or masks. Default 'bbox'. */
-  task?: DetectionTask;
+  task?: CocoTask;
   /** Numbers of detections of an image, and of a class unless `useCategories` is false, that count. Default [1, 10, 100]. */
   maxDetections?: readonly [number, number, number];
   /** False: a detection may match an object of any class, as proposals are judged. Default true. */
@@ -33,7 +33,7 @@ export interface DetectionEvaluatorOptions {
  * report. Images that are never given count as images without detections.
  */
 export class DetectionEvaluator {
-  readonly task: DetectionTask;
+  readonly task: CocoTask;
   readonly maxDetections: readonly [number, number, number];
   readonly useCategories: boolean;
   /** Categories that are judged, by id. */

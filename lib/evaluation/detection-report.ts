@@ -1,4 +1,4 @@
-import type { DetectionTask } from '../coco/results';
+import type { CocoTask } from '../coco/results';
 import { AREA_NAMES } from './matching';
 import type { PrecisionRecall } from './precision-recall';
 
@@ -26,7 +26,7 @@ export interface ClassDetectionScores extends DetectionScores {
 
 /** Result of {@link DetectionEvaluator.report}. */
 export interface DetectionReport extends DetectionScores {
-  task: DetectionTask;
+  task: CocoTask;
   /** Average recall by the number of detections of an image that count. */
   ar: Record<string, number | null>;
   arSmall: number | null;
@@ -43,7 +43,7 @@ export interface DetectionReport extends DetectionScores {
 
 /** What a report says beside the curves. */
 export interface ReportContext {
-  task: DetectionTask;
+  task: CocoTask;
   maxDetections: readonly [number, number, number];
   images: number;
   truths: number;

@@ -19,6 +19,8 @@ export interface PanopticSource {
 
 /** Options of {@link evaluatePanopticFiles}. */
 export interface PanopticFilesOptions {
+  /** Judge the first images of the annotation file alone. */
+  limit?: number | undefined;
   onProgress?: (progress: { done: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -47,11 +49,11 @@ const AHEAD = 4;
 export async function evaluatePanopticFiles(
   truth: PanopticSource,
   results: PanopticSource,
-  { onProgress, signal }: PanopticFilesOptions = {},
+  { limit, onProgress, signal }: PanopticFilesOptions = {},
 ): Promise<PanopticReport> {
   const annotations = await readPanoptic(truth.file, signal);
   const predictions = await readPanopticResults(results.file, annotations, signal);
-  const pairs = pairUp(annotations, predictions);
+  const pairs = pairUp(annotations, predictions, limit);
   const folders = [pngFolder(truth), pngFolder(results)] as const;
   const quality = new PanopticQuality(annotations.categories.values());
   const read = ([one, other]: Pair) =>
@@ -69,8 +71,9 @@ export async function evaluatePanopticFiles(
 
 type Pair = readonly [PanopticAnnotation, PanopticAnnotation];
 
-function pairUp(truth: PanopticFile, predictions: PanopticFile): Pair[] {
-  return [...truth.annotations.values()].map((annotation) => {
+function pairUp(truth: PanopticFile, predictions: PanopticFile, limit: number | undefined): Pair[] {
+  const judged = [...truth.annotations.values()].slice(0, limit);
+  return judged.map((annotation) => {
     const { imageId } = annotation;
     const prediction = predictions.annotations.get(imageId);
     if (prediction !== undefined) return [annotation, prediction];

@@ -22,10 +22,12 @@ struct Conv2dOptions {
 };
 
 // Convolution with state `weight` [out, in / groups, kh, kw] and, with bias, `bias` [out]; zeros until loaded.
-class Conv2d final : public Module {
+class Conv2d : public Module {
  public:
   Conv2d(int64_t in, int64_t out, const Conv2dOptions& options = {});
   at::Tensor forward(const at::Tensor& x) const;
+
+  const Conv2dOptions& options() const { return options_; }
 
   int64_t in_channels() const { return weight.size(1) * options_.groups; }
   int64_t out_channels() const { return weight.size(0); }

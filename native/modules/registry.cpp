@@ -1,13 +1,19 @@
 #include "native/modules/registry.h"
 
 #include "native/modules/backbones/mscan.h"
+#include "native/modules/backbones/resnet.h"
 #include "native/modules/error.h"
 #include "native/modules/fusion/freqfusion.h"
 #include "native/modules/fusion/fusion_pyramid.h"
 #include "native/modules/fusion/offset_generator.h"
 #include "native/modules/heads/hamburger.h"
 #include "native/modules/heads/light_ham_head.h"
+#include "native/modules/heads/roi_head.h"
+#include "native/modules/heads/rpn_head.h"
+#include "native/modules/heads/semantic_fpn_head.h"
 #include "native/modules/models/segnext.h"
+#include "native/modules/necks/neck.h"
+#include "native/modules/models/two_stage_detector.h"
 
 namespace freqfusion {
 
@@ -23,9 +29,17 @@ constexpr Kind kKinds[] = {
     {"offset_generator", make_offset_generator},
     {"fusion_pyramid", make_fusion_pyramid},
     {"mscan", make_mscan},
+    {"resnet", make_resnet},
+    {"fpn", make_fpn},
     {"hamburger", make_hamburger},
     {"light_ham_head", make_light_ham_head},
     {"segnext", make_segnext},
+    {"rpn_head", make_rpn_head},
+    {"roi_head", make_roi_head},
+    {"semantic_fpn_head", make_semantic_fpn_head},
+    {"faster_rcnn", make_faster_rcnn},
+    {"mask_rcnn", make_mask_rcnn},
+    {"panoptic_fpn", make_panoptic_fpn},
 };
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <map>
 #include <string>
 
+#include "native/modules/detection/panoptic_fusion.h"
 #include "native/modules/image/preprocess.h"
+#include "native/node/detection_operators.h"
 #include "native/node/jobs.h"
 #include "native/node/options.h"
 #include "native/ops/carafe.h"
@@ -119,7 +121,23 @@ Operator find_operator(const std::string& name) {
       {"local_similarity_backward", run_local_similarity_backward},
       {"offset_sampler", run_offset_sampler},
       {"offset_sampler_backward", run_offset_sampler_backward},
+      {"roi_align", run_roi_align},
+      {"roi_align_backward", run_roi_align_backward},
+      {"roi_levels", run_roi_levels},
+      {"roi_extract", run_roi_extract},
+      {"nms", run_nms},
+      {"batched_nms", run_batched_nms},
+      {"multiclass_nms", run_multiclass_nms},
+      {"mask_paste", run_mask_paste},
+      {"paste_window", run_paste_window},
+      {"mask_runs", run_mask_runs},
+      {"delta2bbox", run_delta2bbox},
+      {"bbox2delta", run_bbox2delta},
+      {"base_anchors", run_base_anchors},
+      {"grid_anchors", run_grid_anchors},
+      {"panoptic_fusion", panoptic_fusion},
       {"preprocess", preprocess},
+      {"preprocess_sizes", preprocess_sizes},
   };
   const auto found = table.find(name);
   if (found == table.end()) throw Error::argument("ERR_OPERATOR", "operator", "a known operator", name);

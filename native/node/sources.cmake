@@ -6,6 +6,7 @@ if(DEFINED CMAKE_JS_INC)
   add_library(freqfusion MODULE
     ${node}/addon.cc
     ${node}/allocator.cc
+    ${node}/detection_operators.cc
     ${node}/environment.cc
     ${node}/errors.cc
     ${node}/jobs.cc

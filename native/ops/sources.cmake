@@ -2,7 +2,9 @@
 set(ops "${CMAKE_CURRENT_LIST_DIR}")
 
 add_library(freqfusion_ops SHARED
+  ${ops}/anchors.cpp
   ${ops}/border.cpp
+  ${ops}/box_coder.cpp
   ${ops}/carafe.cpp
   ${ops}/conv_mlp.cpp
   ${ops}/group_norm.cpp
@@ -10,10 +12,14 @@ add_library(freqfusion_ops SHARED
   ${ops}/kernel_normalizer.cpp
   ${ops}/kernel_predictor.cpp
   ${ops}/local_similarity.cpp
+  ${ops}/mask_paste.cpp
   ${ops}/nmf.cpp
+  ${ops}/nms.cpp
   ${ops}/offset_sampler.cpp
   ${ops}/panels.cpp
   ${ops}/pointwise_conv.cpp
+  ${ops}/roi_align.cpp
+  ${ops}/roi_extractor.cpp
   ${ops}/row_conv.cpp
   ${ops}/sampling_offset.cpp
   ${ops}/strip_convs.cpp
@@ -24,9 +30,17 @@ add_library(freqfusion_ops SHARED
   ${ops}/cpu/kernel_normalizer.cpp
   ${ops}/cpu/kernel_predictor.cpp
   ${ops}/cpu/local_similarity.cpp
+  ${ops}/cpu/mask_paste.cpp
+  ${ops}/cpu/mask_runs.cpp
   ${ops}/cpu/nmf.cpp
+  ${ops}/cpu/nms.cpp
+  ${ops}/cpu/nms_order.cpp
+  ${ops}/cpu/nms_select.cpp
   ${ops}/cpu/offset_sampler.cpp
   ${ops}/cpu/pointwise_conv.cpp
+  ${ops}/cpu/roi_align.cpp
+  ${ops}/cpu/roi_align_plan.cpp
+  ${ops}/cpu/roi_extractor.cpp
   ${ops}/cpu/roofs.cpp
   ${ops}/cpu/row_conv.cpp
   ${ops}/cpu/sampling_offset.cpp
@@ -46,8 +60,10 @@ set(kernel_sources
   ${ops}/cpu/kernel_predictor_kernels.cpp
   ${ops}/cpu/local_similarity_kernels.cpp
   ${ops}/cpu/nmf_kernels.cpp
+  ${ops}/cpu/nms_kernels.cpp
   ${ops}/cpu/offset_sampler_kernels.cpp
   ${ops}/cpu/pointwise_conv_kernels.cpp
+  ${ops}/cpu/roi_align_kernels.cpp
   ${ops}/cpu/roofs_kernels.cpp
   ${ops}/cpu/row_conv_kernels.cpp
   ${ops}/cpu/sampling_offset_kernels.cpp

@@ -10,7 +10,16 @@ import { runPython } from './python.mjs';
 const ARCHITECTURES = ['80', '90'];
 const ON_CPU = 'freqfusion_ops_cuda_on_cpu';
 /** The operators whose CUDA kernels run on the CPU in this test, and one that calls them. */
-const OPERATORS = ['carafe', 'high_pass', 'kernel_normalizer', 'local_similarity', 'offset_sampler'];
+const OPERATORS = [
+  'carafe',
+  'high_pass',
+  'kernel_normalizer',
+  'local_similarity',
+  'mask_paste',
+  'nms',
+  'offset_sampler',
+  'roi_align',
+];
 
 /** nvcc from PATH, CUDA_HOME or /usr/local/cuda, or undefined. */
 function findNvcc() {

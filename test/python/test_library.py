@@ -15,17 +15,20 @@ from golden import Tally  # noqa: E402
 
 # Every overload that is registered.
 OPERATORS = [
-    *(f"{name}{part}" for name in ("carafe", "kernel_normalizer", "local_similarity", "offset_sampler")
+    *(f"{name}{part}" for name in ("carafe", "kernel_normalizer", "local_similarity", "offset_sampler", "roi_align")
       for part in ("", ".out", "_backward")),
-    "conv_mlp", "group_norm.out", "high_pass", "high_pass.out", "kernel_predictor", "nmf", "pointwise_conv", "row_conv",
-    "sampling_offset", "strip_convs",
+    "conv_mlp", "group_norm.out", "high_pass", "high_pass.out", "kernel_predictor", "mask_paste", "mask_runs", "nmf", "nms",
+    "pointwise_conv", "roi_extract", "row_conv", "sampling_offset", "strip_convs",
 ]  # fmt: skip
+# Made of other operators: one kernel for all devices, and PyTorch's own gradients.
+COMPOSED = ["batched_nms", "bbox2delta", "delta2bbox", "multiclass_nms", "roi_levels"]
 # Each operator on the smallest inputs that mean something.
 CALLS = {
     "carafe": lambda ops, t: ops.carafe(t(1, 2, 3, 4), t(1, 9, 6, 8), 3),
     "kernel_normalizer": lambda ops, t: ops.kernel_normalizer(t(1, 9, 3, 4), 3),
     "local_similarity": lambda ops, t: ops.local_similarity(t(1, 2, 5, 6)),
     "offset_sampler": lambda ops, t: ops.offset_sampler(t(1, 8, 6, 8), t(1, 32, 3, 4)),
+    "roi_align": lambda ops, t: ops.roi_align(t(1, 2, 5, 6), t(3, 5).detach() * 0, 2, 2),
     "high_pass": lambda ops, t: ops.high_pass(t(1, 2, 3, 4), t(1, 9, 3, 4), 3),
     "row_conv": lambda ops, t: ops.row_conv(t(1, 2, 3, 4), t(5, 2, 3, 3), t(5)),
     "sampling_offset": lambda ops, t: ops.sampling_offset(t(1, 4, 6, 8), t(1, 16, 3, 4), t(1, 8, 1, 1)),
@@ -59,7 +62,10 @@ def main(library):
 
     schemas = (schema for schema in torch._C._jit_get_all_schemas() if schema.name.startswith("freqfusion::"))
     registered = {f"{s.name.split('::')[1]}.{s.overload_name}".rstrip(".") for s in schemas}
-    tally.check(registered == set(OPERATORS), f"not in both lists: {sorted(registered ^ set(OPERATORS))}")
+    expected = {*OPERATORS, *COMPOSED}
+    tally.check(registered == expected, f"not in both lists: {sorted(registered ^ expected)}")
+    for name in COMPOSED:
+        tally.check(has_kernel(name, "CompositeImplicitAutograd"), f"{name} is made of other operators")
     for name in OPERATORS:
         for key in ("CPU", "Meta", "Autograd"):
             tally.check(has_kernel(name, key), f"{name} has a kernel for {key}")

@@ -2,11 +2,10 @@
 
 #include <optional>
 
+#include "native/modules/activation.h"
 #include "native/modules/folding.h"
 
 namespace freqfusion {
-
-enum class Activation { none, relu };
 
 // mmcv's ConvModule with a 1x1 convolution: `conv`, which has a bias only where no norm follows, then group
 // normalisation `gn` and ReLU where asked for.
