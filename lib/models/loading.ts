@@ -146,7 +146,8 @@ function unknownKeys<Config extends BaseConfig>(
   const actual = names.length === 0 ? 'no tensors' : `keys such as ${names.slice(0, 3).join(', ')}`;
   const hint = hintElsewhere(registry.loader, { stateDict });
   // The list of names helps where it is not another loader that is meant.
-  const expected = hint === '' ? `the keys of one of ${registry.names.join(', ')}` : `a model for ${registry.loader}`;
+  const expected =
+    hint === '' ? `the keys of one of ${registry.names.join(', ')}` : `a model for ${registry.loader}`;
   return new FreqFusionError(
     'ERR_MODEL_ARCHITECTURE',
     `expected ${expected} in ${file}, got ${actual}${hint}`,
