@@ -31,11 +31,11 @@ function freqFusionNeck(featureResampleGroup: number, featureResampleNorm: boole
   };
 }
 
-const FAMILIES: Readonly<Record<string, { kind: DetectorKind; title: string }>> = {
+const FAMILIES = {
   'faster-rcnn': { kind: 'faster_rcnn', title: 'Faster R-CNN' },
   'mask-rcnn': { kind: 'mask_rcnn', title: 'Mask R-CNN' },
   'panoptic-fpn': { kind: 'panoptic_fpn', title: 'Panoptic FPN' },
-};
+} as const;
 
 /** What the six released configs differ in. */
 const RELEASED = [
@@ -61,12 +61,12 @@ function networkOptions(kind: DetectorKind, depth: 50 | 101, neck: DetectorNeckO
   };
 }
 
-function config(
-  name: string,
-  description: string,
+/** A model for COCO; its input is padded to multiples of `divisor`. */
+function forCoco(
   kind: DetectorKind,
+  { name, description }: { name: string; description: string },
   options: DetectorOptions,
-  divisor: number,
+  divisor: 32 | 64,
 ): DetectorConfig {
   const classes = kind === 'panoptic_fpn' ? COCO_PANOPTIC : COCO_THINGS;
   return {
@@ -80,21 +80,42 @@ function config(
   };
 }
 
+function withFreqFusion({ family, depth, groups, norm }: (typeof RELEASED)[number]): DetectorConfig {
+  const { kind, title } = FAMILIES[family];
+  const name = `${family}-r${depth}-freqfusion`;
+  const description = `${title} with ResNet-${depth} and FreqFusion in its pyramid, COCO`;
+  return forCoco(kind, { name, description }, networkOptions(kind, depth, freqFusionNeck(groups, norm)), 64);
+}
+
+/** The model that the authors compare one of theirs with. */
+function baseline({ family, depth }: (typeof RELEASED)[number]): DetectorConfig {
+  const { kind, title } = FAMILIES[family];
+  const name = `${family}-r${depth}-fpn`;
+  const description = `${title} with ResNet-${depth} and a plain feature pyramid, COCO`;
+  const neck: DetectorNeckOptions = { type: 'FPN', outChannels: 256, numOuts: 5 };
+  return forCoco(kind, { name, description }, networkOptions(kind, depth, neck), 32);
+}
+
+/** The two models of the CARAFE paper. */
+function withCarafe(family: 'faster-rcnn' | 'mask-rcnn'): DetectorConfig {
+  const { kind, title } = FAMILIES[family];
+  const name = `${family}-r50-fpn-carafe`;
+  const description = `${title} with ResNet-50 and CARAFE as its upsampler, COCO`;
+  const upsampleCfg = { type: 'carafe' } as const;
+  const neck: DetectorNeckOptions = { type: 'FPN_CARAFE', outChannels: 256, numOuts: 5, upsampleCfg };
+  const options = networkOptions(kind, 50, neck);
+  const roiHead = { ...options.roiHead, ...(kind === 'mask_rcnn' && { maskHead: { upsampleCfg } }) };
+  return forCoco(kind, { name, description }, { ...options, roiHead }, 64);
+}
+
 function published(): Map<string, DetectorConfig> {
-  const withFreqFusion = RELEASED.map(({ family, depth, groups, norm }) => {
-    const { kind, title } = FAMILIES[family]!;
-    const name = `${family}-r${depth}-freqfusion`;
-    const description = `${title} with ResNet-${depth} and FreqFusion in its pyramid, COCO`;
-    return config(name, description, kind, networkOptions(kind, depth, freqFusionNeck(groups, norm)), 64);
-  });
-  // The models that the authors compare with; their input is padded to multiples of 32.
-  const stock = RELEASED.map(({ family, depth }) => {
-    const { kind, title } = FAMILIES[family]!;
-    const neck: DetectorNeckOptions = { type: 'FPN', outChannels: 256, numOuts: 5 };
-    const description = `${title} with ResNet-${depth} and a plain feature pyramid, COCO`;
-    return config(`${family}-r${depth}`, description, kind, networkOptions(kind, depth, neck), 32);
-  });
-  return new Map([...withFreqFusion, ...stock].map((each) => [each.name!, each]));
+  const configs = [
+    ...RELEASED.map(withFreqFusion),
+    ...RELEASED.map(baseline),
+    withCarafe('faster-rcnn'),
+    withCarafe('mask-rcnn'),
+  ];
+  return new Map(configs.map((each) => [each.name!, each]));
 }
 
 /** The architectures of `loadDetector`. */

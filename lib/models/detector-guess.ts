@@ -6,6 +6,7 @@ import type {
   DetectorOptions,
   MaskHeadOptions,
 } from '../modules/detector-options';
+import type { UpsampleConfig } from '../modules/fpn';
 import { freqFusionOptionsFrom } from '../modules/freqfusion-options';
 import type { DetectorConfig, DetectorKind } from './detector-config';
 import { compressRatio } from './guess';
@@ -162,7 +163,7 @@ function readNeck(shapes: Shapes, trainingConfig: string | undefined): DetectorN
 }
 
 /** An upsampler by its keys; undefined where it has none. */
-function readUpsampler(shapes: Shapes, at: string): Record<string, string | number> | undefined {
+function readUpsampler(shapes: Shapes, at: string): UpsampleConfig | undefined {
   if (shapes.has(`${at}channel_compressor.weight`)) {
     const upGroup = 1;
     return {
@@ -176,7 +177,9 @@ function readUpsampler(shapes: Shapes, at: string): Record<string, string | numb
   if (shapes.has(`${at}upsample_conv.weight`)) {
     return { type: 'pixel_shuffle', upsampleKernel: shapes.side(`${at}upsample_conv.weight`, 2) };
   }
-  if (shapes.has(`${at}weight`)) return { type: 'deconv', upsampleKernel: shapes.side(`${at}weight`, 2) };
+  if (shapes.has(`${at}weight`)) {
+    return { type: 'deconv', upsampleKernel: shapes.side(`${at}weight`, 2) as 2 | 3 | 4 };
+  }
   return undefined;
 }
 
@@ -202,7 +205,7 @@ function fingerprint(kind: DetectorKind, options: DetectorOptions): string {
   const {
     compressRatio: ratio = 8,
     featureResample = true,
-    featureResampleGroup = 8,
+    featureResampleGroup = 4,
     featureResampleNorm = true,
   } = neck;
   const fusion =
@@ -210,8 +213,8 @@ function fingerprint(kind: DetectorKind, options: DetectorOptions): string {
       ? [ratio, featureResample, featureResample && [featureResampleGroup, featureResampleNorm]]
       : [neck.upsampleCfg?.type];
   const { fcOutChannels = 1024, regClassAgnostic = false } = roiHead.bboxHead ?? {};
-  const { numConvs = 4, convOutChannels = 256, upsampleCfg = {} } = roiHead.maskHead ?? {};
-  const masks = kind === 'faster_rcnn' ? [] : [numConvs, convOutChannels, upsampleCfg.type ?? 'deconv'];
+  const { numConvs = 4, convOutChannels = 256, upsampleCfg } = roiHead.maskHead ?? {};
+  const masks = kind === 'faster_rcnn' ? [] : [numConvs, convOutChannels, upsampleCfg?.type ?? 'deconv'];
   const stuff = kind === 'panoptic_fpn' ? [semanticHead.innerChannels ?? 128] : [];
   return JSON.stringify([
     kind,

@@ -59,11 +59,16 @@ const DETECTION: ModelKind<DetectorConfig, TwoStageDetector, LoadDetectorOptions
       numClasses: classCountOf(config)!,
     };
   },
-  build: (config, _numClasses, options) => {
-    const Network = NETWORKS[config.network.kind];
-    return new Network(networkOptions(config.network.options, options));
-  },
+  build: (config, _numClasses, options) => makeDetector(config, options),
 };
+
+/** The network of a config, its weights not set. */
+export function makeDetector(
+  { network: { kind, options } }: DetectorConfig,
+  loading: LoadDetectorOptions = {},
+): TwoStageDetector {
+  return new NETWORKS[kind](networkOptions(options, loading));
+}
 
 const NETWORKS: Readonly<Record<DetectorKind, new (options: DetectorOptions) => TwoStageDetector>> = {
   faster_rcnn: FasterRcnn,
