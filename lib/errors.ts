@@ -38,6 +38,9 @@ export class StateDictError extends FreqFusionError {}
 /** An image that cannot be read, is too large, or cannot be written. */
 export class ImageError extends FreqFusionError {}
 
+/** An annotation or result file in one of COCO's formats that cannot be used. */
+export class CocoError extends FreqFusionError {}
+
 /** The native addon or libtorch could not be loaded. */
 export class LoadError extends FreqFusionError {}
 

@@ -2,6 +2,7 @@ import {
   AbortError,
   ArgumentError,
   CheckpointError,
+  CocoError,
   FreqFusionError,
   ImageError,
   LoadError,
@@ -46,6 +47,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof FreqFusionError && /_WRITE$/.test(error.code)) return EXIT.output;
   if (error instanceof CheckpointError || error instanceof ImageError || error instanceof StateDictError)
     return EXIT.input;
+  if (error instanceof CocoError) return EXIT.input;
   if (error instanceof FreqFusionError && /^ERR_(FILE|NPY|GOLDEN)/.test(error.code)) return EXIT.input;
   if (error instanceof ArgumentError) return EXIT.usage;
   // What is no argument but does not fit a model: an architecture that a file does not tell, a wrong config.json.

@@ -63,6 +63,11 @@ export function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
 
+/** A score in hundredths, as papers print them: "39.4"; a dash where there is none. */
+export function points(score: number | null): string {
+  return score === null ? '-' : (score * 100).toFixed(1);
+}
+
 /** A progress display that may or may not be there. */
 export interface Progress {
   /** Sets how much is done; a fraction is fine. */

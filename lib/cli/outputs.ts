@@ -5,12 +5,10 @@ import { CliError, EXIT } from './exit';
 import { identityOf, statOf } from './files';
 import type { ImageList } from './inputs';
 
-/** What `segment` writes. */
-export const OUTPUT_FORMATS = ['overlay', 'labels', 'logits'] as const;
-/** One of {@link OUTPUT_FORMATS}. */
-export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+/** What is written of every image by itself. */
+export type OutputFormat = 'overlay' | 'labels' | 'logits' | 'json' | 'masks';
 
-/** One image and the file that its result goes to, or the reason why it cannot go anywhere. */
+/** One image and the file (of masks: the folder) that its result goes to, or the reason why it cannot go anywhere. */
 export interface PlannedOutput {
   image: string;
   output: string;
@@ -21,6 +19,8 @@ const EXTENSION: Readonly<Record<OutputFormat, string>> = {
   overlay: '.png',
   labels: '.png',
   logits: '.safetensors',
+  json: '.json',
+  masks: '',
 };
 
 /**
@@ -33,8 +33,9 @@ export function planOutputs(
   output: string,
   format: OutputFormat,
 ): PlannedOutput[] {
-  const toFolder =
-    files.length > 1 || isFolder(output) || /[\\/]$/.test(output) || (open && extname(output) === '');
+  // What is a folder itself, as masks are, lies in another one only where there may be several.
+  const places = isFolder(output) || /[\\/]$/.test(output);
+  const toFolder = files.length > 1 || (open && extname(output) === '') || (format !== 'masks' && places);
   if (!toFolder) {
     checkExtension(output, format);
     return guard([{ image: files[0]!, output }], files);
@@ -51,6 +52,27 @@ export function planOutputs(
   return guard(planned, files);
 }
 
+/**
+ * The same for one file that takes the results of all images, such as a COCO results file. It must end in .json, and
+ * replace no image.
+ */
+export function planOneOutput({ files }: ImageList, output: string, format: string): PlannedOutput[] {
+  if (isFolder(output))
+    throw new CliError(`${output} is a folder: -o names one file with --format ${format}`);
+  if (extname(output).toLowerCase() !== '.json') {
+    throw new CliError(`expected a name ending in .json for -o with --format ${format}, got ${output}`);
+  }
+  return files.map((image) => ({ image, output }));
+}
+
+/** Says of outputs that two images would share, or that would replace an image, why they cannot be. */
+export function guardOutputs(planned: readonly PlannedOutput[]): PlannedOutput[] {
+  return guard(
+    planned,
+    planned.map(({ image }) => image),
+  );
+}
+
 /** Makes the folders that the outputs lie in. */
 export function makeFolders(planned: readonly PlannedOutput[]): void {
   for (const folder of new Set(planned.map((each) => dirname(each.output)))) {
@@ -63,7 +85,7 @@ export function makeFolders(planned: readonly PlannedOutput[]): void {
   }
 }
 
-function guard(planned: PlannedOutput[], files: readonly string[]): PlannedOutput[] {
+function guard(planned: readonly PlannedOutput[], files: readonly string[]): PlannedOutput[] {
   const inputs = new Map(files.map((file) => [identityOf(file), file]));
   const taken = new Map<string, string>();
   return planned.map((each) => {
@@ -82,6 +104,10 @@ function guard(planned: PlannedOutput[], files: readonly string[]): PlannedOutpu
 
 function checkExtension(output: string, format: OutputFormat): void {
   const extension = extname(output).toLowerCase();
+  if (format === 'masks') {
+    if (!existsAsFile(output)) return;
+    throw new CliError(`${output} is a file: -o names a folder with --format masks`);
+  }
   if (format === 'overlay') {
     if ((WRITABLE_EXTENSIONS as readonly string[]).includes(extension)) return;
     throw new CliError(`expected a name ending in ${WRITABLE_EXTENSIONS.join(', ')} for -o, got ${output}`);

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { addBench } from './bench';
 import { addConvert } from './convert';
-import { addEvaluate } from './evaluate';
+import { addDetect } from './detect';
+import { addEval } from './eval';
 import { EXIT } from './exit';
 import { addInfo } from './info';
 import { addInspect } from './inspect';
@@ -25,6 +26,7 @@ export function makeProgram(): Command {
 Examples:
   $ freqfusion segment page.png -o out.png
   $ freqfusion segment scans/*.jpg -o segmented --format labels
+  $ freqfusion detect photo.jpg -o detected.png
   $ freqfusion inspect model.pth
 
 Exit codes: ${EXIT.ok} success, ${EXIT.failed} a check or some of the inputs failed, ${EXIT.usage} wrong usage, ${EXIT.input} an input cannot be used,
@@ -32,11 +34,12 @@ ${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be wr
     );
   for (const add of [
     addSegment,
+    addDetect,
     addInspect,
     addConvert,
     addVerify,
     addSimilarity,
-    addEvaluate,
+    addEval,
     addBench,
     addInfo,
   ])

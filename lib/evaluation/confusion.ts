@@ -9,6 +9,10 @@ export interface SegmentationScores {
   iou: Record<string, number | null>;
   /** Mean of the IoUs of the classes that occur. */
   miou: number;
+  /** Share of each class's own pixels that are right, by class name; null for a class that the truth does not have. */
+  accuracy: Record<string, number | null>;
+  /** Mean of the accuracies of the classes that the truth has. */
+  meanAccuracy: number;
   /** Share of the judged pixels that are right. */
   pixelAccuracy: number;
 }
@@ -56,6 +60,14 @@ export class ConfusionMatrix {
     return sum;
   }
 
+  #accuracy(index: number): number | null {
+    const { classes, counts } = this;
+    const pixels = counts
+      .subarray(index * classes, (index + 1) * classes)
+      .reduce((sum, count) => sum + count, 0);
+    return pixels === 0 ? null : counts[index * classes + index]! / pixels;
+  }
+
   /** Intersection and union of one class, in pixels. */
   overlap(index: number): { intersection: number; union: number } {
     const { classes, counts } = this;
@@ -67,11 +79,24 @@ export class ConfusionMatrix {
 
   /** The scores by class name. */
   scores(names: readonly string[]): SegmentationScores {
+    const accuracies = names.map((_, index) => this.#accuracy(index));
     return {
       ...scoresOf(names, (index) => this.overlap(index)),
+      accuracy: byName(names, accuracies),
+      meanAccuracy: meanOf(accuracies),
       pixelAccuracy: this.total === 0 ? 0 : this.correct / this.total,
     };
   }
+}
+
+function byName<T>(names: readonly string[], values: readonly T[]): Record<string, T> {
+  return Object.fromEntries(names.map((name, index) => [name, values[index]!]));
+}
+
+/** The mean of what is not null; 0 where all is. */
+function meanOf(values: readonly (number | null)[]): number {
+  const present = values.filter((value) => value !== null);
+  return present.length === 0 ? 0 : present.reduce((sum, value) => sum + value, 0) / present.length;
 }
 
 /** IoU of every class and their mean from intersections and unions. */
@@ -83,9 +108,5 @@ export function scoresOf(
     const { intersection, union } = overlap(index);
     return union === 0 ? null : intersection / union;
   });
-  const present = values.filter((value) => value !== null);
-  return {
-    iou: Object.fromEntries(names.map((name, index) => [name, values[index]!])),
-    miou: present.length === 0 ? 0 : present.reduce((sum, value) => sum + value, 0) / present.length,
-  };
+  return { iou: byName(names, values), miou: meanOf(values) };
 }

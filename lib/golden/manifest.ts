@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolveArchitecture } from '../models/architectures';
+import { DETECTORS } from '../models/detector-architectures';
+import { makeDetector } from '../models/load-detector';
+import type { Module } from '../modules/module';
 import { SegNeXt } from '../modules/segnext';
 import { array, count, object, string } from './case';
 import { GoldenError } from './error';
@@ -12,10 +15,23 @@ export interface ManifestOutcome {
   detail: string;
 }
 
-/** The architectures of published models, by the names of their lists. */
-const ARCHITECTURE_OF: Readonly<Record<string, string>> = {
+/** The published segmentation models, by the names of their lists; a detector's list has the name of its architecture. */
+const SEGMENTATION_MODELS: Readonly<Record<string, string>> = {
   segnext_mscan_t_freqfusion: 'segnext-tiny-freqfusion',
 };
+
+/** The model that a list is of, its weights not set; undefined where the package has none. */
+async function modelOf(name: string): Promise<Module | undefined> {
+  const architecture = SEGMENTATION_MODELS[name];
+  if (architecture !== undefined) {
+    const { config } = await resolveArchitecture(architecture);
+    return new SegNeXt(config.network.options);
+  }
+  for (const config of DETECTORS.published()) {
+    if (config.name === name.replaceAll('_', '-')) return makeDetector(config);
+  }
+  return undefined;
+}
 
 /**
  * Compares a published model's list of parameters with the same model built here: names, shapes, element types, kinds
@@ -25,11 +41,9 @@ export async function checkManifest(file: string): Promise<ManifestOutcome> {
   try {
     const list = object(parseJson(readFileSync(file, 'utf8')), 'the list');
     const name = list.model === undefined ? '' : string(list.model, 'model');
-    const architecture = ARCHITECTURE_OF[name];
-    if (architecture === undefined)
+    using model = await modelOf(name);
+    if (model === undefined)
       return { status: 'unknown', detail: `no model of the name "${name}" to compare with` };
-    const { config } = await resolveArchitecture(architecture);
-    using model = new SegNeXt(config.network.options);
     const have = model.stateInfo();
     const want = array(list.state_dict, 'state_dict').map((entry, i) =>
       describeEntry(object(entry, `state_dict[${i}]`)),

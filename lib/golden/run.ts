@@ -96,10 +96,13 @@ export class CaseRun {
     return made;
   }
 
-  /** Fills a module with the case's parameters and moves it; says whether its state dict is the one of the case. */
-  async load(module: Module): Promise<Check[]> {
+  /**
+   * Fills a module with the case's parameters and moves it; says whether its state dict is the one of the case. A
+   * part of a larger model takes the parameters whose names start with `prefix`, which must be all of them.
+   */
+  async load(module: Module, prefix = ''): Promise<Check[]> {
     const wanted = this.golden.parameters.map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
-    const have = module.stateInfo().map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
+    const have = module.stateInfo().map(({ name, shape }) => `${prefix}${name} [${shape.join(', ')}]`);
     const at = wanted.findIndex((entry, i) => entry !== have[i]);
     const odd = at >= 0 ? at : have.length > wanted.length ? wanted.length : -1;
     const checks: Check[] = [
@@ -111,9 +114,9 @@ export class CaseRun {
             detail: `entry ${odd}: expected ${wanted[odd] ?? 'no more'}, got ${have[odd] ?? 'no more'}`,
           },
     ];
-    const report = await module.loadStateDict(await this.parameters(), { strict: false });
+    const report = await module.loadStateDict(await this.parameters(), { strict: false, prefix });
     const kept = new Set(this.golden.parameters.filter(({ how }) => how === 'kept').map(({ name }) => name));
-    const missing = report.missing.filter((name) => !kept.has(name));
+    const missing = report.missing.filter((name) => !kept.has(`${prefix}${name}`));
     const wrong = [...missing, ...report.unexpected, ...report.mismatched.map(({ name }) => name)];
     if (wrong.length > 0)
       checks.push({ name: 'loaded', ok: false, detail: `not loaded: ${wrong.slice(0, 5).join(', ')}` });

@@ -15,10 +15,19 @@ export class Canvas {
   constructor(
     readonly width: number,
     readonly height: number,
-    color: Rgb,
+    ground: Rgb | Uint8Array,
   ) {
+    if (ground instanceof Uint8Array) {
+      this.data = new Uint8Array(ground);
+      return;
+    }
     this.data = new Uint8Array(width * height * 3);
-    for (let i = 0; i < this.data.length; i += 3) this.data.set(color, i);
+    for (let i = 0; i < this.data.length; i += 3) this.data.set(ground, i);
+  }
+
+  /** A canvas with a copy of a picture on it. */
+  static of({ data, width, height }: { data: Uint8Array; width: number; height: number }): Canvas {
+    return new Canvas(width, height, data);
   }
 
   /** Copies rows of another picture into this one, with their upper left corner at (x, y). */
@@ -45,6 +54,23 @@ export class Canvas {
         const dx = Math.max(0, Math.abs(x + 0.5 - left - width / 2) - halfWidth);
         const dy = Math.max(0, Math.abs(y + 0.5 - top - height / 2) - halfHeight);
         this.blend(x, y, color, clamp(radius + 0.5 - Math.hypot(dx, dy)));
+      }
+    }
+  }
+
+  /** The outline of a box, its line inside, with square corners and smooth edges. */
+  frame([x1, y1, x2, y2]: readonly [number, number, number, number], lineWidth: number, color: Rgb): void {
+    const [fromX, toX] = [Math.max(0, Math.floor(x1)), Math.min(this.width, Math.ceil(x2))];
+    const [fromY, toY] = [Math.max(0, Math.floor(y1)), Math.min(this.height, Math.ceil(y2))];
+    const reach = lineWidth + 1;
+    for (let y = fromY; y < toY; y++) {
+      const nearRow = y < y1 + reach || y > y2 - reach - 1;
+      for (let x = fromX; x < toX; x++) {
+        // Nothing is drawn in the middle: go on at the other side.
+        if (!nearRow && x >= x1 + reach && x < x2 - reach - 1) x = Math.max(x, Math.ceil(x2 - reach - 1));
+        const outer = covered(x, x1, x2) * covered(y, y1, y2);
+        const inner = covered(x, x1 + lineWidth, x2 - lineWidth) * covered(y, y1 + lineWidth, y2 - lineWidth);
+        if (outer > inner) this.blend(x, y, color, outer - inner);
       }
     }
   }
@@ -99,6 +125,11 @@ export class Canvas {
 /** Width in pixels of a line of text at a cap height. */
 export function textWidth(text: string, capHeight: number): number {
   return (layOut(text).width * capHeight) / 7 + WEIGHT;
+}
+
+/** How much of the pixel at a position lies between two edges. */
+function covered(position: number, from: number, to: number): number {
+  return clamp(Math.min(position + 1, to) - Math.max(position, from));
 }
 
 function clamp(value: number): number {

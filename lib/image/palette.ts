@@ -14,6 +14,14 @@ export function makePalette(count: number): Rgb[] {
   });
 }
 
+/** A class's colour for its next instance: the colour itself, then lighter and darker ones that stay near to it. */
+export function instanceColor(color: Rgb, index: number): Rgb {
+  const share = [0, 0.35, -0.3, 0.6, -0.5][index % 5]!;
+  const towards = share < 0 ? 0 : 255;
+  const mix = (channel: number) => Math.round(channel + (towards - channel) * Math.abs(share));
+  return [mix(color[0]), mix(color[1]), mix(color[2])];
+}
+
 function fromHsl(hue: number, saturation: number, lightness: number): Rgb {
   const spread = saturation * Math.min(lightness, 1 - lightness);
   const channel = (offset: number) => {

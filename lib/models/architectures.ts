@@ -1,11 +1,10 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { invalidArgument } from '../errors';
-import { nearestName } from '../modules/nearest-name';
 import type { PreprocessOptions } from '../modules/segmentation-options';
 import { SEGNEXT_VARIANTS } from '../modules/segnext-variants';
 import { ADE20K_CLASSES } from './ade20k';
-import { checkModelConfig, type LocatedConfig, type ModelConfig, readModelConfig } from './config';
+import { checkModelConfig, type ModelConfig } from './config';
+import type { LocatedConfig } from './config-file';
+import { Registry } from './registry';
 
 /** Folder of the model that comes with the package. */
 export const BUNDLED_FOLDER = join(__dirname, '..', '..', 'models', 'layout');
@@ -48,19 +47,25 @@ function published(): Map<string, ModelConfig> {
   return new Map(configs.map((config) => [config.name!, config]));
 }
 
-const PUBLISHED: ReadonlyMap<string, ModelConfig> = published();
+/** The architectures of `loadModel`. */
+export const SEGMENTATION_MODELS: Registry<ModelConfig> = new Registry({
+  published: published(),
+  bundled: { name: BUNDLED_ARCHITECTURE, folder: BUNDLED_FOLDER },
+  loader: 'loadModel',
+  check: checkModelConfig,
+});
 
 /** Names that `architecture` takes, beside the path of a config.json and a config object. */
-export const ARCHITECTURES: readonly string[] = [...PUBLISHED.keys(), BUNDLED_ARCHITECTURE];
+export const ARCHITECTURES: readonly string[] = SEGMENTATION_MODELS.names;
 
 /** The published configs, without the bundled one: what a state dict is compared with. */
 export function publishedConfigs(): Iterable<ModelConfig> {
-  return PUBLISHED.values();
+  return SEGMENTATION_MODELS.published();
 }
 
 /** The config of the bundled model. */
-export function bundledConfig(): Promise<LocatedConfig> {
-  return readModelConfig(join(BUNDLED_FOLDER, 'config.json'));
+export function bundledConfig(): Promise<LocatedConfig<ModelConfig>> {
+  return SEGMENTATION_MODELS.bundled();
 }
 
 /**
@@ -68,32 +73,6 @@ export function bundledConfig(): Promise<LocatedConfig> {
  * folder with one), or a config object, whose files are relative to the working directory.
  * Throws ERR_MODEL_ARCHITECTURE for a name that is none of these and ERR_MODEL_CONFIG for a wrong config.
  */
-export async function resolveArchitecture(architecture: string | ModelConfig): Promise<LocatedConfig> {
-  if (typeof architecture === 'object' && architecture !== null) {
-    return { config: checkModelConfig(architecture), folder: process.cwd() };
-  }
-  if (typeof architecture === 'string') {
-    const config = PUBLISHED.get(architecture);
-    if (config !== undefined) return { config, folder: process.cwd() };
-    if (architecture === BUNDLED_ARCHITECTURE) return bundledConfig();
-    const file = await configFileAt(architecture);
-    if (file !== undefined) return readModelConfig(file);
-  }
-  const near = typeof architecture === 'string' ? nearestName(architecture, ARCHITECTURES) : undefined;
-  const hint = near === undefined ? '' : ` (the nearest is ${near})`;
-  throw invalidArgument(
-    'ERR_MODEL_ARCHITECTURE',
-    'architecture',
-    `one of ${ARCHITECTURES.join(', ')}, or the path of a config.json${hint}`,
-    architecture,
-  );
-}
-
-/** The config.json that a path stands for, itself or in that folder; undefined where there is none. */
-export async function configFileAt(path: string): Promise<string | undefined> {
-  for (const candidate of path.endsWith('.json') ? [path] : [join(path, 'config.json')]) {
-    const status = await stat(candidate).catch(() => undefined);
-    if (status?.isFile()) return candidate;
-  }
-  return undefined;
+export function resolveArchitecture(architecture: string | ModelConfig): Promise<LocatedConfig<ModelConfig>> {
+  return SEGMENTATION_MODELS.resolve(architecture);
 }

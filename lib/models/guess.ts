@@ -4,6 +4,7 @@ import { freqFusionOptionsFrom } from '../modules/freqfusion-options';
 import type { SegNeXtHeadOptions, SegNeXtOptions } from '../modules/segnext';
 import { ARCHITECTURES } from './architectures';
 import type { ModelConfig } from './config';
+import { keyOf, prefixOf } from './loaders';
 
 /** What a state dict tells of the SegNeXt that it belongs to. */
 export interface GuessedSegNeXt {
@@ -15,13 +16,12 @@ export interface GuessedSegNeXt {
   readonly rank: number | undefined;
 }
 
-const STEM = 'backbone.patch_embed1.proj.0.weight';
+const STEM = keyOf('loadModel');
 
 /** Reads SegNeXt's options from the names and shapes of a state dict; undefined where it is no SegNeXt. */
 export function readSegNeXt(stateDict: StateDict): GuessedSegNeXt | undefined {
-  const stem = stateDict.names().find((name) => name === STEM || name.endsWith(`.${STEM}`));
-  if (stem === undefined) return undefined;
-  const prefix = stem.slice(0, -STEM.length);
+  const prefix = prefixOf(stateDict, STEM);
+  if (prefix === undefined) return undefined;
   const state = stateDict.withPrefix(prefix);
   const shape = (name: string) => state.get(name)?.shape;
   const side = (name: string, axis: number) => shape(name)?.[axis] ?? incomplete(`${prefix}${name}`);
@@ -89,7 +89,7 @@ function freqAware(state: StateDict): Partial<SegNeXtHeadOptions> {
   }
   return {
     type: 'LightHamHeadFreqAware',
-    compressRatio: compressRatio(steps),
+    compressRatio: compressRatio(steps, 'decode_head.freqfusions'),
     low2highResidual: state.has('decode_head.low2high_convs.0.weight'),
     high2lowResidual: state.has('decode_head.high2low_convs.0.weight'),
     ...fusion,
@@ -97,8 +97,9 @@ function freqAware(state: StateDict): Partial<SegNeXtHeadOptions> {
 }
 
 /** The smallest ratio with which every step compresses (lr + hr) channels to what it has. All such ratios are equal. */
-function compressRatio(
+export function compressRatio(
   steps: readonly { pre: number; hr: number; compressed: number | undefined }[],
+  where: string,
 ): number {
   for (let ratio = 1; ratio <= 256; ratio++) {
     if (steps.every(({ pre, hr, compressed }) => Math.floor((pre + hr) / ratio) === compressed)) return ratio;
@@ -106,7 +107,7 @@ function compressRatio(
   const actual = steps.map(({ pre, hr, compressed }) => `${pre} + ${hr} to ${compressed}`).join(', ');
   throw new FreqFusionError(
     'ERR_MODEL_ARCHITECTURE',
-    `expected one compress ratio for decode_head.freqfusions, got ${actual}`,
+    `expected one compress ratio for ${where}, got ${actual}`,
     { expected: 'one compress ratio', actual },
   );
 }

@@ -1,59 +1,29 @@
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Checkpoint } from '../checkpoint/checkpoint';
-import type { StateDict } from '../checkpoint/state-dict';
-import { checkDevice, checkSeed, type Device } from '../device';
-import { checkDType, type DType } from '../dtype';
-import { FreqFusionError, invalidArgument } from '../errors';
-import { makePalette } from '../image/palette';
-import { checkRgb, type Rgb } from '../image/types';
+import { checkSeed } from '../device';
+import { invalidArgument } from '../errors';
 import { type CudaGraphOption, graphCapacity } from '../jobs';
 import { SegNeXt, type SegNeXtOptions } from '../modules/segnext';
-import type { Border } from '../ops/carafe';
 import type { Tensor } from '../tensor';
 import { ADE20K_CLASSES } from './ade20k';
-import {
-  ADE20K_PREPROCESS,
-  ARCHITECTURES,
-  BUNDLED_FOLDER,
-  bundledConfig,
-  configFileAt,
-  publishedConfigs,
-  resolveArchitecture,
-} from './architectures';
-import { configPath, type LocatedConfig, type ModelConfig, readModelConfig } from './config';
+import { ADE20K_PREPROCESS, BUNDLED_FOLDER, SEGMENTATION_MODELS } from './architectures';
+import type { ModelConfig } from './config';
+import { configPath, type LocatedConfig } from './config-file';
 import { guessConfig, readSegNeXt } from './guess';
+import { type LoadOptions, loadNetwork, type ModelKind } from './loading';
 import { SegmentationModel } from './segmentation-model';
 
 /** Options of {@link loadModel}. */
-export interface LoadModelOptions {
-  /**
-   * Name of an architecture (see {@link ARCHITECTURES}), path of a config.json, or a config. Default: the config.json
-   * beside the checkpoint that names it, or what the checkpoint's keys and shapes tell.
-   */
-  architecture?: string | ModelConfig;
-  /** Default 'cpu'. */
-  device?: Device;
+export interface LoadModelOptions extends LoadOptions<ModelConfig> {
   /**
    * Capture the network in CUDA graphs, one for each size of its input; see {@link GraphOptions.cudaGraph}. Worth it
    * where images come in few sizes. Default false; ERR_DEVICE with device 'cpu'.
    */
   cudaGraph?: CudaGraphOption;
-  /** Element type of the weights and of the computation. Default 'float32'. */
-  dtype?: DType;
-  /** Throw where a key is missing, unexpected or of another shape. Default true. */
-  strict?: boolean;
-  /** True: the averaged weights (EMA); false: the trained ones. Default: what the file's framework would load. */
-  ema?: boolean;
-  /** What CARAFE reads outside a map: 'zeros' (default; every published checkpoint) or 'reflect'. */
-  border?: Border;
   /** Seed of the Hamburger's starting bases, which the reference draws anew at every forward. Default 0. */
   nmfSeed?: number;
   /** The bases themselves, [S, D, R], instead of a seed. They are copied. */
   nmfBases?: Tensor<'float32'>;
-  /** Class names. Default: the checkpoint's own (meta.CLASSES), the architecture's, or numbers. */
-  classes?: readonly string[];
-  /** Class colours. Default: the checkpoint's own (meta.PALETTE), the architecture's, or a generated palette. */
-  palette?: readonly Rgb[];
 }
 
 /**
@@ -65,131 +35,45 @@ export interface LoadModelOptions {
  * CheckpointError for the file, and StateDictError for its keys.
  */
 export async function loadModel(path?: string, options: LoadModelOptions = {}): Promise<SegmentationModel> {
-  checkOptions(path, options);
-  const named =
-    options.architecture === undefined ? undefined : await resolveArchitecture(options.architecture);
-  const { file, beside } = await findCheckpoint(path, named);
-  const checkpoint = await Checkpoint.open(file);
-  let network: SegNeXt | undefined;
+  const { nmfSeed, cudaGraph, device = 'cpu' } = options;
+  if (nmfSeed !== undefined) checkSeed(nmfSeed, 'nmfSeed');
+  if (graphCapacity(cudaGraph) > 0 && device === 'cpu') {
+    throw invalidArgument('ERR_DEVICE', 'device', "'cuda' or 'cuda:N' with cudaGraph", device);
+  }
+  const { network, located, classes, palette, info } = await loadNetwork(SEGMENTATION, path, options);
   try {
-    const stateDict = checkpoint.stateDict(options.ema === undefined ? {} : { ema: options.ema });
-    const meta = readMeta(checkpoint.metadata);
-    const { located, prefix, numClasses } = await describeNetwork(
-      stateDict,
-      named ?? beside,
-      meta.config,
-      file,
-    );
-    const { config } = located;
-    network = new SegNeXt(networkOptions(config, numClasses, options));
-    const loaded = await network.loadStateDict(stateDict, { strict: options.strict ?? true, prefix });
-    const { device = 'cpu', dtype = 'float32' } = options;
-    await network.to({ device, dtype });
-    const nmfBases = await findBases(located, options);
+    const { preprocess = ADE20K_PREPROCESS, inference = { mode: 'whole' } } = located.config;
     return new SegmentationModel({
       network,
-      nmfBases,
+      nmfBases: await findBases(located, options),
       cudaGraph: options.cudaGraph ?? false,
-      classes: chooseClasses(numClasses, options, meta, config),
-      palette: choosePalette(numClasses, options, meta, config),
-      info: {
-        architecture: config.name,
-        description: config.description,
-        parameters: network.parameterCount,
-        checkpoint: file,
-        format: checkpoint.format,
-        device,
-        dtype,
-        preprocess: config.preprocess ?? ADE20K_PREPROCESS,
-        inference: config.inference ?? { mode: 'whole' },
-        loaded,
-      },
+      classes,
+      palette,
+      info: { ...info, preprocess, inference },
     });
   } catch (error) {
-    network?.dispose();
+    network.dispose();
     throw error;
-  } finally {
-    checkpoint.close();
   }
 }
 
-function checkOptions(path: unknown, options: LoadModelOptions): void {
-  if (path !== undefined && typeof path !== 'string')
-    throw invalidArgument('ERR_TYPE', 'path', 'a path', path);
-  const { device, dtype, nmfSeed, strict, border, palette, cudaGraph } = options;
-  if (device !== undefined) checkDevice(device);
-  if (graphCapacity(cudaGraph) > 0 && (device ?? 'cpu') === 'cpu') {
-    throw invalidArgument('ERR_DEVICE', 'device', "'cuda' or 'cuda:N' with cudaGraph", device ?? 'cpu');
-  }
-  if (dtype !== undefined && !/^b?float/.test(checkDType(dtype))) {
-    throw invalidArgument('ERR_DTYPE', 'dtype', 'a floating-point dtype', dtype);
-  }
-  if (nmfSeed !== undefined) checkSeed(nmfSeed, 'nmfSeed');
-  if (strict !== undefined && typeof strict !== 'boolean')
-    throw invalidArgument('ERR_TYPE', 'strict', 'a boolean', strict);
-  if (border !== undefined && border !== 'zeros' && border !== 'reflect') {
-    throw invalidArgument('ERR_OPTION_VALUE', 'border', "'zeros' or 'reflect'", border);
-  }
-  palette?.forEach((color, i) => void checkRgb(color, `palette[${i}]`));
-}
-
-/** The checkpoint's file, and the config that lies beside it and names it. */
-async function findCheckpoint(
-  path: string | undefined,
-  named: LocatedConfig | undefined,
-): Promise<{ file: string; beside: LocatedConfig | undefined }> {
-  if (path === undefined && named?.config.checkpoint !== undefined) {
-    return { file: configPath(named, named.config.checkpoint), beside: named };
-  }
-  if (path === undefined && named !== undefined) {
-    const expected = `a checkpoint for the architecture ${named.config.name ?? 'of the config'}`;
-    throw invalidArgument('ERR_MODEL_CHECKPOINT', 'path', expected, undefined);
-  }
-  const place = path ?? BUNDLED_FOLDER;
-  const config = await configFileAt(place);
-  if (config !== undefined) {
-    const located = await readModelConfig(config);
-    if (located.config.checkpoint === undefined) {
-      throw invalidArgument('ERR_MODEL_CONFIG', 'checkpoint', 'the file of the weights', undefined);
-    }
-    return { file: configPath(located, located.config.checkpoint), beside: located };
-  }
-  // Configs of other programs are often called config.json too: one that does not name this file says nothing of it.
-  const sibling = await configFileAt(dirname(resolve(place)));
-  const located = sibling === undefined ? undefined : await readModelConfig(sibling).catch(() => undefined);
-  const names = located?.config.checkpoint?.file === basename(place);
-  return { file: place, beside: names ? located : undefined };
-}
-
-interface Described {
-  readonly located: LocatedConfig;
-  readonly prefix: string;
-  readonly numClasses: number;
-}
-
-async function describeNetwork(
-  stateDict: StateDict,
-  given: LocatedConfig | undefined,
-  trainingConfig: string | undefined,
-  file: string,
-): Promise<Described> {
-  const guess = readSegNeXt(stateDict);
-  if (guess === undefined) {
-    const names = stateDict.names();
-    const actual = names.length === 0 ? 'no tensors' : `keys such as ${names.slice(0, 3).join(', ')}`;
-    const expected = `the keys of one of ${ARCHITECTURES.join(', ')}`;
-    throw new FreqFusionError('ERR_MODEL_ARCHITECTURE', `expected ${expected} in ${file}, got ${actual}`, {
-      expected,
-      actual,
-    });
-  }
-  const numClasses = guess.options.head?.numClasses ?? 0;
-  if (given !== undefined) return { located: given, prefix: guess.prefix, numClasses };
-  const bundled = await bundledConfig();
-  const config = guessConfig(guess, [...publishedConfigs(), bundled.config], trainingConfig);
-  const folder = config.name === bundled.config.name ? bundled.folder : dirname(resolve(file));
-  return { located: { config, folder }, prefix: guess.prefix, numClasses };
-}
+const SEGMENTATION: ModelKind<ModelConfig, SegNeXt, LoadModelOptions> = {
+  registry: SEGMENTATION_MODELS,
+  knownClasses: [ADE20K_CLASSES],
+  async describe(stateDict, given, trainingConfig, file) {
+    const guess = readSegNeXt(stateDict);
+    if (guess === undefined) return undefined;
+    const { prefix } = guess;
+    const numClasses = guess.options.head?.numClasses ?? 0;
+    if (given !== undefined) return { located: given, prefix, numClasses };
+    const bundled = await SEGMENTATION_MODELS.bundled();
+    const known = [...SEGMENTATION_MODELS.published(), bundled.config];
+    const config = guessConfig(guess, known, trainingConfig);
+    const folder = config.name === bundled.config.name ? bundled.folder : dirname(resolve(file));
+    return { located: { config, folder }, prefix, numClasses };
+  },
+  build: (config, numClasses, options) => new SegNeXt(networkOptions(config, numClasses, options)),
+};
 
 function networkOptions(config: ModelConfig, numClasses: number, options: LoadModelOptions): SegNeXtOptions {
   const { backbone, head } = config.network.options;
@@ -206,7 +90,10 @@ function networkOptions(config: ModelConfig, numClasses: number, options: LoadMo
 }
 
 /** The bases: those given, else none where a seed is given, else the config's own. */
-async function findBases(located: LocatedConfig, options: LoadModelOptions): Promise<Tensor | undefined> {
+async function findBases(
+  located: LocatedConfig<ModelConfig>,
+  options: LoadModelOptions,
+): Promise<Tensor | undefined> {
   if (options.nmfBases !== undefined) return options.nmfBases.clone();
   const { nmfBases } = located.config;
   if (options.nmfSeed !== undefined || nmfBases === undefined) return undefined;
@@ -229,71 +116,6 @@ async function findBases(located: LocatedConfig, options: LoadModelOptions): Pro
   } finally {
     checkpoint.close();
   }
-}
-
-interface Meta {
-  readonly classes: readonly string[] | undefined;
-  readonly palette: readonly Rgb[] | undefined;
-  /** Text of the training config. */
-  readonly config: string | undefined;
-}
-
-/** Names, colours and training config that mmcv stores under `meta`. What does not look right is left out. */
-function readMeta(metadata: unknown): Meta {
-  const record = asRecord(metadata);
-  const meta = asRecord(record?.meta) ?? record;
-  const texts = (value: unknown) =>
-    Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string')
-      ? value
-      : undefined;
-  const colors = (value: unknown) => {
-    if (!Array.isArray(value) || value.length === 0) return undefined;
-    const isColor = (each: unknown) =>
-      Array.isArray(each) &&
-      each.length === 3 &&
-      each.every((c) => Number.isInteger(c) && c >= 0 && c <= 255);
-    return value.every(isColor) ? (value as Rgb[]) : undefined;
-  };
-  return {
-    classes: texts(meta?.CLASSES),
-    palette: colors(meta?.PALETTE),
-    config: typeof meta?.config === 'string' ? meta.config : undefined,
-  };
-}
-
-function asRecord(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-}
-
-function chooseClasses(
-  count: number,
-  options: LoadModelOptions,
-  meta: Meta,
-  config: ModelConfig,
-): readonly string[] {
-  if (options.classes !== undefined) return fitting('classes', options.classes, count);
-  const found = [meta.classes, config.classes, ADE20K_CLASSES].find((names) => names?.length === count);
-  return found ?? Array.from({ length: count }, (_, index) => `class ${index}`);
-}
-
-function choosePalette(
-  count: number,
-  options: LoadModelOptions,
-  meta: Meta,
-  config: ModelConfig,
-): readonly Rgb[] {
-  if (options.palette !== undefined) return fitting('palette', options.palette, count);
-  return [meta.palette, config.palette].find((colors) => colors?.length === count) ?? makePalette(count);
-}
-
-function fitting<T>(name: string, values: readonly T[], count: number): readonly T[] {
-  if (values.length === count) return values;
-  throw invalidArgument(
-    'ERR_MODEL_CLASSES',
-    name,
-    `${count} elements, one for each class of the checkpoint,`,
-    values,
-  );
 }
 
 /** Path of a page that comes with the package, for trying the bundled model. */

@@ -1,12 +1,15 @@
-import { type ArgumentError, invalidArgument } from '../errors';
+import { ArgumentError, describe, invalidArgument } from '../errors';
 import { nearestName } from '../modules/nearest-name';
 
 /** Checks one value of a config and throws ERR_MODEL_CONFIG, naming it by its path. */
 export type Check = (value: unknown, path: string) => void;
 
 /** The project's wording for a config's member: "expected X for network.options.head.channels, got Y". */
-export function configError(path: string, expected: string, actual: unknown): ArgumentError {
-  return invalidArgument('ERR_MODEL_CONFIG', path, expected, actual);
+export function configError(path: string, expected: string, actual: unknown, hint = ''): ArgumentError {
+  if (hint === '') return invalidArgument('ERR_MODEL_CONFIG', path, expected, actual);
+  const got = describe(actual);
+  const message = `expected ${expected} for ${path}, got ${got}${hint}`;
+  return new ArgumentError('ERR_MODEL_CONFIG', message, { expected, actual: got });
 }
 
 function check(holds: (value: unknown) => boolean, expected: string): Check {

@@ -1,13 +1,13 @@
-import type { Device } from '../device';
-import type { DType } from '../dtype';
 import { FreqFusionError, invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
 import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
 import type { CudaGraphOption } from '../jobs';
-import type { LoadReport } from '../modules/load-report';
 import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/segnext';
 import { type Tensor, tensor } from '../tensor';
-import { checkInference, checkPreprocess } from './config';
+import { checkInference } from './config';
+import { checkPreprocess } from './config-file';
+import { decodeAhead } from './decode-ahead';
+import type { LoadedInfo } from './loading';
 import { SegmentationMap } from './segmentation-map';
 
 /** What a segmentation can return. */
@@ -58,20 +58,9 @@ export type SegmentedImage =
     };
 
 /** What a loaded model is. */
-export interface ModelInfo {
-  /** Name of the architecture; undefined for a network of sizes of its own. */
-  readonly architecture: string | undefined;
-  readonly description: string | undefined;
-  /** Number of trained parameters. */
-  readonly parameters: number;
-  readonly checkpoint: string;
-  readonly format: string;
-  readonly device: Device;
-  readonly dtype: DType;
+export interface ModelInfo extends LoadedInfo {
   readonly preprocess: PreprocessOptions;
   readonly inference: InferenceOptions;
-  /** Keys that were missing, unexpected or mismatched; empty lists after a strict load. */
-  readonly loaded: LoadReport;
 }
 
 /** @internal */
@@ -138,7 +127,8 @@ export class SegmentationModel {
     const request = this.#request(rest);
     const total = Array.isArray(images) ? images.length : undefined;
     let index = 0;
-    for await (const { input, started, result } of decodeAhead(images, rest)) {
+    for await (const jobs of decodeAhead(images, rest)) {
+      const { input, started, result } = jobs[0]!;
       let item: SegmentedImage;
       try {
         const decoded = await result;
@@ -252,33 +242,4 @@ interface Request {
   readonly onProgress: SegmentOptions['onProgress'] | undefined;
   /** Milliseconds of decoding, where it ran beside another image's inference. */
   readonly decode?: number;
-}
-
-type Decoded =
-  | { readonly ok: true; readonly image: DecodedImage; readonly milliseconds: number }
-  | { readonly ok: false; readonly error: unknown };
-
-interface DecodeJob {
-  readonly input: ImageInput;
-  readonly started: number;
-  readonly result: Promise<Decoded>;
-}
-
-/** Decodes images in order, one ahead of the one that is used. */
-async function* decodeAhead(
-  images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
-  options: DecodeOptions,
-): AsyncGenerator<DecodeJob, void, undefined> {
-  let ready: DecodeJob | undefined;
-  for await (const input of images) {
-    const started = performance.now();
-    // Caught at once: the result is looked at later, and a rejection meanwhile would count as unhandled.
-    const result = decodeImage(input, options).then(
-      (image): Decoded => ({ ok: true, image, milliseconds: performance.now() - started }),
-      (error: unknown): Decoded => ({ ok: false, error }),
-    );
-    if (ready !== undefined) yield ready;
-    ready = { input, started, result };
-  }
-  if (ready !== undefined) yield ready;
 }

@@ -8,7 +8,11 @@
 #include "native/modules/fusion/offset_generator.h"
 #include "native/modules/heads/hamburger.h"
 #include "native/modules/heads/light_ham_head.h"
+#include "native/modules/heads/roi_head.h"
+#include "native/modules/heads/rpn_head.h"
+#include "native/modules/heads/semantic_fpn_head.h"
 #include "native/modules/models/segnext.h"
+#include "native/modules/models/two_stage_detector.h"
 #include "native/modules/necks/neck.h"
 
 namespace freqfusion {
@@ -30,6 +34,12 @@ constexpr Kind kKinds[] = {
     {"hamburger", make_hamburger},
     {"light_ham_head", make_light_ham_head},
     {"segnext", make_segnext},
+    {"rpn_head", make_rpn_head},
+    {"roi_head", make_roi_head},
+    {"semantic_fpn_head", make_semantic_fpn_head},
+    {"faster_rcnn", make_faster_rcnn},
+    {"mask_rcnn", make_mask_rcnn},
+    {"panoptic_fpn", make_panoptic_fpn},
 };
 
 }  // namespace

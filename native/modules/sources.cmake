@@ -27,8 +27,19 @@ add_library(freqfusion_modules OBJECT
   ${modules}/heads/conv_module.cpp
   ${modules}/heads/hamburger.cpp
   ${modules}/heads/light_ham_head.cpp
+  ${modules}/heads/rpn_head.cpp
+  ${modules}/heads/bbox_head.cpp
+  ${modules}/heads/mask_head.cpp
+  ${modules}/heads/roi_head.cpp
+  ${modules}/heads/semantic_fpn_head.cpp
+  ${modules}/detection/inputs.cpp
+  ${modules}/detection/test_options.cpp
+  ${modules}/detection/top_scores.cpp
+  ${modules}/detection/regions.cpp
+  ${modules}/detection/panoptic_fusion.cpp
   ${modules}/models/inference.cpp
   ${modules}/models/segnext.cpp
+  ${modules}/models/two_stage_detector.cpp
   ${modules}/image/resize.cpp
   ${modules}/image/preprocess.cpp
   ${modules}/image/interpolation.cpp

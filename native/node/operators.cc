@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "native/modules/detection/panoptic_fusion.h"
 #include "native/modules/image/preprocess.h"
 #include "native/node/detection_operators.h"
 #include "native/node/jobs.h"
@@ -134,7 +135,9 @@ Operator find_operator(const std::string& name) {
       {"bbox2delta", run_bbox2delta},
       {"base_anchors", run_base_anchors},
       {"grid_anchors", run_grid_anchors},
+      {"panoptic_fusion", panoptic_fusion},
       {"preprocess", preprocess},
+      {"preprocess_sizes", preprocess_sizes},
   };
   const auto found = table.find(name);
   if (found == table.end()) throw Error::argument("ERR_OPERATOR", "operator", "a known operator", name);

@@ -5,6 +5,9 @@ import { RECORD } from '../build-native.mjs';
 import { runAttached, runCommand } from '../libtorch/process.mjs';
 import { fromLastLine, fromStatus } from './report.mjs';
 
+/** Modules that files need beside torch, NumPy and safetensors. */
+const NEEDS = { 'coco/test_coco.py': ['pycocotools'] };
+
 const SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
 
 /** The Python to test with: FREQFUSION_PYTHON, or python3. Its torch must be of the build's own version. */
@@ -17,6 +20,15 @@ async function findPython(torch) {
   if (status !== 0) return { reason: `${wanted}, got ${stderr.trim().split('\n').at(-1)}` };
   const version = stdout.trim().split('+')[0];
   return version === torch ? { command } : { reason: `${wanted}, got torch ${version}` };
+}
+
+/** Why a file cannot run: a module that this Python does not have. */
+async function missingModule(command, file) {
+  for (const name of NEEDS[file] ?? []) {
+    const { status } = await runCommand(command, ['-c', `import ${name}`], { cwd: '/' });
+    if (status !== 0) return `expected a Python with ${name}, got none in ${command}`;
+  }
+  return undefined;
 }
 
 /**
@@ -36,15 +48,20 @@ export async function runPython(root, { name = 'freqfusion_ops', chosen, env = {
     return { skipped: files.map((file) => `test/python/${file} (lib${name}): ${reason}`) };
   const library = join(root, 'build', 'Release', `lib${name}.${SUFFIX}`);
   if (!existsSync(library)) throw new Error(`expected ${library}, got no such file`);
-  const total = { passed: 0, failed: 0 };
+  const total = { passed: 0, failed: 0, skipped: [] };
   for (const file of files) {
+    const missing = await missingModule(command, file);
+    if (missing !== undefined) {
+      total.skipped.push(`test/python/${file}: ${missing}`);
+      continue;
+    }
     let output = '';
     const status = await runAttached(
       command,
       [join('test', 'python', file), library, join('test', 'goldens')],
       {
         cwd: root,
-        env: { ...process.env, ...env },
+        env: { ...process.env, FREQFUSION_NODE: process.execPath, ...env },
         stdio: ['ignore', 'pipe', 'inherit'],
         onOutput: (text) => {
           output += text;

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { cli, inFolder, ROOT } from './run';
@@ -168,30 +168,6 @@ describe('freqfusion segment', () => {
         '64',
       ];
       expect(await cli(args)).toMatchObject({ code: 0, stderr: '' });
-    });
-  });
-});
-
-describe('freqfusion evaluate', () => {
-  it('scores labelled pages', async () => {
-    await inFolder(async (folder) => {
-      for (const name of ['page_00.png', 'page_00_label.png'])
-        copyFileSync(join(VAL, name), join(folder, name));
-      const { code, stdout } = await cli(['evaluate', folder, '--json']);
-      expect(code).toBe(0);
-      const report = JSON.parse(stdout);
-      expect(report.images).toBe(1);
-      expect(report.pixelAccuracy).toBeGreaterThan(0.7);
-      expect((await cli(['evaluate', folder])).stdout).toMatch(/^background +\d+\.\d %/m);
-    });
-  });
-
-  it('says where labels are missing', async () => {
-    await inFolder(async (folder) => {
-      copyFileSync(PAGE, join(folder, 'page.png'));
-      const { code, stderr } = await cli(['evaluate', folder]);
-      expect(stderr).toMatch(/have no label PNG/);
-      expect(code).toBe(3);
     });
   });
 });

@@ -33,6 +33,8 @@ describe('confusion matrix', () => {
     expect(scores.iou).toEqual({ a: 0.5, b: 2 / 3, c: null });
     expect(scores.miou).toBeCloseTo((0.5 + 2 / 3) / 2, 12);
     expect(scores.pixelAccuracy).toBe(0.75);
+    expect(scores.accuracy).toEqual({ a: 0.5, b: 1, c: null });
+    expect(scores.meanAccuracy).toBe(0.75);
   });
 
   test('a mask restricts it', () => {
@@ -54,6 +56,8 @@ describe('confusion matrix', () => {
     expect(new ConfusionMatrix(2).scores(['x', 'y'])).toEqual({
       iou: { x: null, y: null },
       miou: 0,
+      accuracy: { x: null, y: null },
+      meanAccuracy: 0,
       pixelAccuracy: 0,
     });
   });

@@ -13,7 +13,8 @@ import {
   publishedConfigs,
   resolveArchitecture,
 } from '../../lib/models/architectures';
-import { checkModelConfig, configPath, type ModelConfig, readModelConfig } from '../../lib/models/config';
+import { checkModelConfig, type ModelConfig, readModelConfig } from '../../lib/models/config';
+import { configPath } from '../../lib/models/config-file';
 import { guessConfig, readSegNeXt } from '../../lib/models/guess';
 import { SegmentationMap } from '../../lib/models/segmentation-map';
 

@@ -3,13 +3,16 @@ import { anchorGeneratorFamily } from './anchor-generator';
 import { boxCoderFamily } from './box-coder';
 import { carafeFamily } from './carafe';
 import { checkpointFamily } from './checkpoint';
+import { fasterRcnnFamily, maskRcnnFamily, panopticFpnFamily } from './detectors';
 import { freqFusionFamily } from './freqfusion';
 import { kernelNormalizerFamily } from './kernel-normalizer';
 import { localSimilarityFamily } from './local-similarity';
 import { maskPasteFamily } from './mask-paste';
 import { mmdetNeckFamily } from './mmdet-neck';
+import { mmdetPipelineFamily } from './mmdet-pipeline';
 import { nmsFamily } from './nms';
 import { offsetSamplerFamily } from './offset-sampler';
+import { panopticFusionFamily } from './panoptic-fusion';
 import { resNetFamily } from './resnet';
 import { roiAlignFamily } from './roi-align';
 import { segNeXtFamily } from './segnext';
@@ -33,6 +36,11 @@ const FAMILIES: readonly FamilyRunner[] = [
   segNeXtPreprocessFamily,
   resNetFamily,
   mmdetNeckFamily,
+  fasterRcnnFamily,
+  maskRcnnFamily,
+  panopticFpnFamily,
+  panopticFusionFamily,
+  mmdetPipelineFamily,
 ];
 
 /** The runner of a family; undefined where the verifier does not know it. */

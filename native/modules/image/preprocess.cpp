@@ -151,18 +151,34 @@ PreprocessOptions PreprocessOptions::scaled(double ratio, ImageSize image) const
   return result;
 }
 
+PreparedSize prepared_size(ImageSize image, const PreprocessOptions& options) {
+  PreparedSize size;
+  size.resized = resized_size(image, options);
+  size.network = {up_to_multiple(size.resized.height, options.divisor),
+                  up_to_multiple(size.resized.width, options.divisor)};
+  size.content = options.pad ? size.resized : size.network;
+  const auto quotient = [](int64_t side, int64_t of) {
+    return static_cast<float>(static_cast<double>(side) / static_cast<double>(of));
+  };
+  size.scale_x = quotient(size.content.width, image.width);
+  size.scale_y = quotient(size.content.height, image.height);
+  return size;
+}
+
 PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& base, double ratio, bool flip,
                             bool pinned) {
   check_image(image);
   PreparedImage prepared;
   const ImageSize original = {image.size(0), image.size(1)};
   const PreprocessOptions options = base.scaled(ratio, original);
-  const ImageSize size = resized_size(original, options);
-  prepared.resized = resize_image(image.contiguous(), size, options.filter);
-  const ImageSize network = {up_to_multiple(size.height, options.divisor), up_to_multiple(size.width, options.divisor)};
-  prepared.multiple = options.pad ? prepared.resized : resize_image(prepared.resized, network, ImageFilter::bilinear);
-  prepared.content = options.pad ? size : network;
-  prepared.input = normalise(prepared.multiple, network, options, flip, pinned);
+  const PreparedSize size = prepared_size(original, options);
+  prepared.resized = resize_image(image.contiguous(), size.resized, options.filter);
+  prepared.multiple =
+      options.pad ? prepared.resized : resize_image(prepared.resized, size.network, ImageFilter::bilinear);
+  prepared.content = size.content;
+  prepared.scale_x = size.scale_x;
+  prepared.scale_y = size.scale_y;
+  prepared.input = normalise(prepared.multiple, size.network, options, flip, pinned);
   return prepared;
 }
 
@@ -172,6 +188,39 @@ NamedTensors preprocess(const NamedTensors& inputs, const Options& options) {
   outputs.add("resized", prepared.resized);
   outputs.add("multiple", prepared.multiple);
   outputs.add("input", prepared.input);
+  return outputs;
+}
+
+NamedTensors preprocess_sizes(const NamedTensors& inputs, const Options& options) {
+  const at::Tensor sizes = inputs.require("sizes");
+  if (sizes.scalar_type() != at::kLong) {
+    throw Error::argument("ERR_DTYPE", "sizes", "int64", dtype_text(sizes.scalar_type()));
+  }
+  if (sizes.dim() != 2 || sizes.size(1) != 2) throw Error::argument("ERR_SHAPE", "sizes", "[N, 2]", shape_text(sizes));
+  if (!sizes.device().is_cpu()) {
+    throw Error::argument("ERR_DEVICE", "sizes", "a tensor on the CPU", sizes.device().str());
+  }
+  const PreprocessOptions parsed = PreprocessOptions::parse(options);
+  const at::Tensor given = sizes.contiguous();
+  const int64_t count = given.size(0);
+  at::Tensor resized = at::empty({count, 2}, given.options());
+  at::Tensor network = at::empty({count, 2}, given.options());
+  at::Tensor scale = at::empty({count, 4}, given.options().dtype(at::kFloat));
+  const auto* sides = given.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < count; ++i) {
+    const ImageSize image = {positive(sides[2 * i], "sizes"), positive(sides[2 * i + 1], "sizes")};
+    const PreparedSize size = prepared_size(image, parsed);
+    auto* to_resized = resized.mutable_data_ptr<int64_t>() + 2 * i;
+    auto* to_network = network.mutable_data_ptr<int64_t>() + 2 * i;
+    auto* to_scale = scale.mutable_data_ptr<float>() + 4 * i;
+    to_resized[0] = size.resized.height, to_resized[1] = size.resized.width;
+    to_network[0] = size.network.height, to_network[1] = size.network.width;
+    to_scale[0] = to_scale[2] = size.scale_x, to_scale[1] = to_scale[3] = size.scale_y;
+  }
+  NamedTensors outputs;
+  outputs.add("resized", resized);
+  outputs.add("network", network);
+  outputs.add("scaleFactor", scale);
   return outputs;
 }
 

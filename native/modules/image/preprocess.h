@@ -33,11 +33,24 @@ struct PreprocessOptions {
   PreprocessOptions scaled(double ratio, ImageSize image) const;
 };
 
+// Sizes on the way to the network, known without a pixel.
+struct PreparedSize {
+  ImageSize resized;  // after `resize`
+  ImageSize network;  // of the network's input
+  ImageSize content;  // the part of the input that shows the image; the rest, right and bottom, is padding
+  // content / image, by which coordinates in the input are divided to get those in the image. The two differ a
+  // little, as each side is rounded by itself.
+  float scale_x = 1, scale_y = 1;
+};
+
+PreparedSize prepared_size(ImageSize image, const PreprocessOptions& options);
+
 struct PreparedImage {
   at::Tensor resized;   // uint8 [h, w, 3]
   at::Tensor multiple;  // uint8 [H, W, 3]; `resized` itself where nothing is stretched
   at::Tensor input;     // float32 [1, 3, H, W], normalised RGB, in channels-last memory
-  ImageSize content;    // the part of the input that shows the image; the rest, right and bottom, is padding
+  ImageSize content;    // as in PreparedSize, as are the scales
+  float scale_x = 1, scale_y = 1;
 };
 
 // image uint8 [H, W, 3] RGB on the CPU (ERR_DTYPE, ERR_SHAPE, ERR_DEVICE otherwise). `ratio` is a test-time
@@ -48,5 +61,9 @@ PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& op
 
 // The operator "preprocess": {image} -> {resized, multiple, input}, as in PreparedImage.
 NamedTensors preprocess(const NamedTensors& inputs, const Options& options);
+
+// The operator "preprocess_sizes": sizes int64 [N, 2] (height, width) -> {resized, network: int64 [N, 2], scaleFactor:
+// float32 [N, 4] (x, y, x, y, as mmdetection has it)}.
+NamedTensors preprocess_sizes(const NamedTensors& inputs, const Options& options);
 
 }  // namespace freqfusion

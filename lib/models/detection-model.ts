@@ -1,0 +1,324 @@
+import { FreqFusionError, invalidArgument } from '../errors';
+import { decodeImage } from '../image/decode';
+import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
+import type { DetectorTestOptions } from '../modules/detector-options';
+import type { PreprocessOptions } from '../modules/segmentation-options';
+import type { DetectorOutput, TwoStageDetector } from '../modules/two-stage-detector';
+import { type Tensor, tensor } from '../tensor';
+import { checkPreprocess } from './config-file';
+import { type Decoded, decodeAhead } from './decode-ahead';
+import { DetectionMask } from './detection-mask';
+import { type Detection, type DetectionBox, DetectionResult } from './detection-result';
+import type { DetectionTask } from './detector-config';
+import type { LoadedInfo } from './loading';
+import { PanopticMap } from './panoptic-map';
+
+/** A step of one detection that has ended, and how long it took. */
+export interface DetectionProgress {
+  readonly stage: 'decode' | 'inference';
+  readonly milliseconds: number;
+}
+
+/** What counts as a detection; left out, the model's own test settings hold. */
+export interface DetectionThresholds {
+  /** Scores are greater than it. mmdetection's default is 0.05, which lets much through; 0.6 of panoptic models. */
+  scoreThreshold?: number;
+  /** The best of an image that are kept. mmdetection's default is 100. */
+  maxDetections?: number;
+  /** Of two boxes with a greater overlap (intersection over union), the better stays. mmdetection's default is 0.5. */
+  iouThreshold?: number;
+  /** Pixels of a mask have at least this probability. mmdetection's default is 0.5. */
+  maskThreshold?: number;
+}
+
+/** Options of {@link DetectionModel.detect}. */
+export interface DetectOptions extends DecodeOptions, DetectionThresholds {
+  /** Resizing, normalisation and padding. Default: the model's own. */
+  preprocess?: PreprocessOptions;
+  onProgress?: (progress: DetectionProgress) => void;
+}
+
+/** Options of {@link DetectionModel.detectAll}. */
+export interface DetectAllOptions extends Omit<DetectOptions, 'onProgress'> {
+  /** Images that go through the network together; a result does not depend on it. Default 1. */
+  batch?: number;
+  /** Report an image that fails as a result with `error` and go on. Default false: throw. */
+  continueOnError?: boolean;
+  onProgress?: (progress: { done: number; total: number | undefined; input: ImageInput }) => void;
+}
+
+/** One image of {@link DetectionModel.detectAll}: its result, or the error where errors do not end the run. */
+export type DetectedImage =
+  | {
+      readonly index: number;
+      readonly input: ImageInput;
+      readonly image: DecodedImage;
+      readonly result: DetectionResult;
+      readonly error?: undefined;
+    }
+  | {
+      readonly index: number;
+      readonly input: ImageInput;
+      readonly error: unknown;
+      readonly image?: undefined;
+      readonly result?: undefined;
+    };
+
+/** What a loaded detector is. */
+export interface DetectorInfo extends LoadedInfo {
+  readonly task: DetectionTask;
+  readonly preprocess: PreprocessOptions;
+}
+
+/** @internal What is needed of a network: a {@link TwoStageDetector} is one. */
+export type DetectorNetwork = Pick<TwoStageDetector, 'detect' | 'dispose' | 'disposed'>;
+
+/** @internal */
+export interface DetectionModelInit<Network extends DetectorNetwork = TwoStageDetector> {
+  readonly network: Network;
+  readonly classes: readonly string[];
+  readonly palette: readonly Rgb[];
+  readonly info: DetectorInfo;
+  readonly things: number;
+}
+
+/** A network that finds objects in images, with all that it needs to be used. Made by `loadDetector`. */
+export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> {
+  /** Names of the classes; of a panoptic model its things, then its stuff. */
+  readonly classes: readonly string[];
+  readonly palette: readonly Rgb[];
+  readonly info: DetectorInfo;
+  /** How many of the classes are things, which come first; the others are stuff, of panoptic models. */
+  readonly things: number;
+  readonly #network: Network;
+
+  /** @internal */
+  constructor({ network, classes, palette, info, things }: DetectionModelInit<Network>) {
+    this.#network = network;
+    this.things = things;
+    this.classes = classes;
+    this.palette = palette;
+    this.info = info;
+  }
+
+  /** The network itself, for features or stages. It belongs to the model. */
+  get network(): Network {
+    return this.#network;
+  }
+
+  get disposed(): boolean {
+    return this.#network.disposed;
+  }
+
+  /**
+   * Finds objects in one image. Decoding and the network run off the event loop.
+   * Throws what {@link decodeImage} throws for the image, ERR_RANGE for a threshold, ERR_MODEL_CONFIG for wrong
+   * `preprocess`, ERR_ABORTED, and ERR_DISPOSED.
+   */
+  async detect(image: ImageInput, options: DetectOptions = {}): Promise<DetectionResult> {
+    const request = this.#request(options);
+    const started = performance.now();
+    const decoded = await decodeImage(image, options);
+    const milliseconds = performance.now() - started;
+    options.onProgress?.({ stage: 'decode', milliseconds });
+    const [result] = await this.#infer([{ image: decoded, milliseconds }], request);
+    options.onProgress?.({ stage: 'inference', milliseconds: result!.timing.inference });
+    return result!;
+  }
+
+  /**
+   * Finds objects in many images, `batch` at a time; the next are decoded while the network works. Results come in
+   * order and carry the decoded image, so that an overlay need not decode it again. Throws as {@link detect} does,
+   * unless `continueOnError` is set; an image that fails takes none of its batch with it then.
+   */
+  async *detectAll(
+    images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
+    options: DetectAllOptions = {},
+  ): AsyncGenerator<DetectedImage, void, undefined> {
+    const { continueOnError = false, onProgress, batch = 1, ...rest } = options;
+    if (!Number.isInteger(batch) || batch < 1 || batch > 1024) {
+      throw invalidArgument('ERR_RANGE', 'batch', 'an integer from 1 to 1024', batch);
+    }
+    const request = this.#request(rest);
+    const total = Array.isArray(images) ? images.length : undefined;
+    const fatal = () => !continueOnError || options.signal?.aborted === true || this.disposed;
+    let index = 0;
+    for await (const jobs of decodeAhead(images, rest, batch)) {
+      const decoded = await Promise.all(jobs.map(({ result }) => result));
+      const outcomes = await this.#inferAll(decoded, request, fatal);
+      for (const [i, outcome] of outcomes.entries()) {
+        const { input } = jobs[i]!;
+        const item: DetectedImage = { index, input, ...outcome };
+        index += 1;
+        onProgress?.({ done: index, total, input });
+        yield item;
+      }
+    }
+  }
+
+  /** Frees the network. Jobs that run end first. Safe to call twice. */
+  dispose(): void {
+    this.#network.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    const name = this.info.architecture ?? 'detector';
+    return this.disposed
+      ? `${name} (disposed)`
+      : `${name}, ${this.classes.length} classes, on ${this.info.device}`;
+  }
+
+  #request(options: DetectOptions | Omit<DetectAllOptions, 'onProgress'>): Request {
+    if (this.disposed) {
+      throw new FreqFusionError('ERR_DISPOSED', `${this} was used after dispose()`, {
+        expected: 'a live model',
+        actual: 'a disposed model',
+      });
+    }
+    const { preprocess = this.info.preprocess, signal } = options;
+    return {
+      preprocess: checkPreprocess(preprocess),
+      testCfg: testSettings(options, this.info.task),
+      signal,
+    };
+  }
+
+  /** Infers what was decoded; without `fatal`, what fails becomes an outcome. */
+  async #inferAll(decoded: readonly Decoded[], request: Request, fatal: () => boolean): Promise<Outcome[]> {
+    const failed = decoded.find((each) => !each.ok);
+    if (failed !== undefined && fatal()) throw (failed as { error: unknown }).error;
+    const good = decoded.filter((each) => each.ok);
+    let outcomes: Outcome[];
+    try {
+      const results = await this.#infer(good, request);
+      outcomes = results.map((result, i) => ({ image: good[i]!.image, result }));
+    } catch (error) {
+      if (fatal()) throw error;
+      outcomes = good.length === 1 ? [{ error }] : await this.#inferSingly(good, request, fatal);
+    }
+    return decoded.map((each) => (each.ok ? outcomes.shift()! : { error: each.error }));
+  }
+
+  /** A batch again, image by image, after it failed as a whole. */
+  async #inferSingly(
+    images: readonly (Decoded & { ok: true })[],
+    request: Request,
+    fatal: () => boolean,
+  ): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
+    for (const each of images) outcomes.push(...(await this.#inferAll([each], request, fatal)));
+    return outcomes;
+  }
+
+  async #infer(
+    images: readonly { image: DecodedImage; milliseconds: number }[],
+    { preprocess, testCfg, signal }: Request,
+  ): Promise<DetectionResult[]> {
+    if (images.length === 0) return [];
+    const begun = performance.now();
+    const pixels: Tensor<'uint8'>[] = [];
+    try {
+      for (const { image } of images) {
+        const { data, width, height } = image;
+        pixels.push(tensor(data, [height, width, 3], { dtype: 'uint8', share: true }) as Tensor<'uint8'>);
+      }
+      const outputs = await this.#network.detect(pixels, { preprocess, testCfg, signal });
+      const read = await readOutputs(outputs);
+      const inference = (performance.now() - begun) / images.length;
+      return read.map((each, i) => {
+        const { image, milliseconds: decode } = images[i]!;
+        const timing = { decode, inference, total: decode + inference };
+        return this.#resultOf(each, image, timing);
+      });
+    } finally {
+      for (const each of pixels) each.dispose();
+    }
+  }
+
+  #resultOf(
+    read: ReadOutput,
+    { width, height }: DecodedImage,
+    timing: DetectionResult['timing'],
+  ): DetectionResult {
+    const { classes, palette } = this;
+    const { boxes, scores, labels, maskRuns, maskStarts, panoptic } = read;
+    const detections = Array.from(scores, (score, i): Detection => {
+      const label = Number(labels[i]);
+      const box = Array.from(boxes.subarray(4 * i, 4 * i + 4)) as unknown as DetectionBox;
+      const found = { box, score, label, className: classes[label]! };
+      if (maskRuns === undefined || maskStarts === undefined) return found;
+      const counts = Uint32Array.from(maskRuns.subarray(Number(maskStarts[i]), Number(maskStarts[i + 1])));
+      return { ...found, mask: new DetectionMask({ size: [height, width], counts }) };
+    });
+    return new DetectionResult({
+      width,
+      height,
+      detections,
+      panoptic:
+        panoptic && new PanopticMap({ width, height, map: panoptic, classes, palette, things: this.things }),
+      classes,
+      palette,
+      timing,
+    });
+  }
+}
+
+interface Request {
+  readonly preprocess: PreprocessOptions;
+  readonly testCfg: DetectorTestOptions;
+  readonly signal: AbortSignal | undefined;
+}
+
+type Outcome =
+  | { readonly image: DecodedImage; readonly result: DetectionResult }
+  | { readonly error: unknown };
+
+/** The thresholds by the reference's names, for the part of the network that they concern. */
+function testSettings(options: DetectionThresholds, task: DetectionTask): DetectorTestOptions {
+  const share = (value: number | undefined, name: string) => {
+    if (value === undefined || (value >= 0 && value <= 1)) return value;
+    throw invalidArgument('ERR_RANGE', name, 'a number from 0 to 1', value);
+  };
+  const { maxDetections: count } = options;
+  if (count !== undefined && !(Number.isInteger(count) && count >= 1)) {
+    throw invalidArgument('ERR_RANGE', 'maxDetections', 'an integer from 1', count);
+  }
+  const settings = {
+    scoreThr: share(options.scoreThreshold, 'scoreThreshold'),
+    nmsIouThreshold: share(options.iouThreshold, 'iouThreshold'),
+    maskThrBinary: share(options.maskThreshold, 'maskThreshold'),
+    maxPerImg: count,
+  };
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  if (Object.keys(given).length === 0) return {};
+  return task === 'panoptic-segmentation' ? { panoptic: given } : { rcnn: given };
+}
+
+interface ReadOutput {
+  readonly boxes: Float32Array;
+  readonly scores: Float32Array;
+  readonly labels: BigInt64Array;
+  readonly maskRuns?: Int32Array;
+  readonly maskStarts?: BigInt64Array;
+  readonly panoptic?: Int32Array;
+}
+
+const READ = ['boxes', 'scores', 'labels', 'maskRuns', 'maskStarts', 'panoptic'] as const;
+
+/** Copies what results are made of out of native memory, and frees all of it. */
+async function readOutputs(outputs: readonly DetectorOutput[]): Promise<ReadOutput[]> {
+  try {
+    return await Promise.all(
+      outputs.map(async (output) => {
+        const read = await Promise.all(READ.map(async (name) => [name, await output[name]?.data()] as const));
+        return Object.fromEntries(read.filter(([, data]) => data !== undefined)) as unknown as ReadOutput;
+      }),
+    );
+  } finally {
+    for (const output of outputs) for (const each of Object.values(output)) each?.dispose();
+  }
+}

@@ -1,0 +1,287 @@
+#include "native/modules/models/two_stage_detector.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <utility>
+
+#include "native/modules/detection/inputs.h"
+#include "native/modules/detection/panoptic_fusion.h"
+#include "native/modules/error.h"
+#include "native/modules/image/postprocess.h"
+#include "native/modules/image/preprocess.h"
+
+namespace freqfusion {
+namespace {
+
+Options neck_options(const Options& options, const ResNet& backbone) {
+  Options neck = with_default(options.child("neck"), "type", Options(std::string("FreqFusionCARAFEFPN")));
+  Options::List channels;
+  for (const int64_t count : backbone.out_channels()) channels.emplace_back(static_cast<double>(count));
+  neck = with_default(std::move(neck), "inChannels", Options(std::move(channels)));
+  if (neck.string("type", "") != "FreqFusionCARAFEFPN") return neck;
+  return with_default(std::move(neck), "featureResampleGroup", 4);
+}
+
+Options rpn_options(const Options& options, const Neck& neck) {
+  Options head = with_default(options.child("rpnHead"), "inChannels", neck.options().out_channels);
+  return with_default(std::move(head), "featChannels", neck.options().out_channels);
+}
+
+// The options of one of the RoI head's parts, with the neck's width.
+Options with_neck_width(const Options& options, const char* name, const Neck& neck) {
+  return with_default(options.child(name), "inChannels", neck.options().out_channels);
+}
+
+Options roi_options(const Options& options, const Neck& neck, DetectorTask task) {
+  Options head = options.child("roiHead");
+  head.set("bboxHead", with_neck_width(head, "bboxHead", neck));
+  if (task != DetectorTask::boxes) {
+    head.set("maskHead", with_neck_width(head, "maskHead", neck));
+  } else if (head.has("maskHead")) {
+    throw Error::argument("ERR_OPTION_VALUE", "roiHead.maskHead", "nothing: faster_rcnn has no masks", "an object");
+  }
+  return head;
+}
+
+void add_levels(Trace* stages, char name, size_t first, const std::vector<at::Tensor>& levels) {
+  for (size_t i = 0; i < levels.size() && stages != nullptr; ++i) {
+    stages->add(name + std::to_string(first + i), levels[i]);
+  }
+}
+
+MaskRuns no_masks() {
+  const auto empty = [](at::ScalarType dtype) { return at::empty({0}, at::TensorOptions().dtype(dtype)); };
+  return {empty(at::kInt), at::zeros({1}, at::TensorOptions().dtype(at::kLong)), empty(at::kLong)};
+}
+
+// The size that masks are pasted at. Without rescale mmdetection has two rules: the image's, rounded to the even as
+// numpy does, for masks alone; the padded input for panoptic maps.
+ImageSize canvas_of(const ImageMeta& meta, bool rescale, DetectorTask task, ImageSize input) {
+  if (rescale) return meta.original;
+  if (task == DetectorTask::panoptic) return input;
+  const auto scaled = [](int64_t side, float scale) {
+    return static_cast<int64_t>(std::nearbyint(static_cast<double>(static_cast<float>(side) * scale)));
+  };
+  return {scaled(meta.original.height, meta.scale_y), scaled(meta.original.width, meta.scale_x)};
+}
+
+void add_result(NamedTensors& outputs, size_t index, const DetectorResult& result) {
+  const std::string suffix = std::to_string(index);
+  outputs.add("boxes" + suffix, result.found.boxes);
+  outputs.add("scores" + suffix, result.found.scores);
+  outputs.add("labels" + suffix, result.found.labels);
+  if (result.masks.starts.defined()) {
+    outputs.add("maskRuns" + suffix, result.masks.runs);
+    outputs.add("maskStarts" + suffix, result.masks.starts);
+    outputs.add("maskAreas" + suffix, result.masks.areas);
+  }
+  if (result.map.defined()) outputs.add("panoptic" + suffix, result.map);
+}
+
+ImageMeta meta_of(ImageSize original, ImageSize shown) {
+  const auto scale = [](int64_t to, int64_t from) {
+    return static_cast<float>(static_cast<double>(to) / static_cast<double>(from));
+  };
+  return {shown, original, scale(shown.width, original.width), scale(shown.height, original.height)};
+}
+
+}  // namespace
+
+TwoStageDetector::TwoStageDetector(DetectorTask task, const Options& options)
+    : task_(task),
+      test_(DetectorTestOptions::parse(options.child("testCfg"), {})),
+      backbone_(ResNetOptions::parse(options.child("backbone"))),
+      neck_(make_neck(neck_options(options, backbone_))),
+      rpn_head_(RpnHeadOptions::parse(rpn_options(options, *neck_))),
+      roi_head_(roi_options(options, *neck_, task)) {
+  options.reject_unknown({"backbone", "neck", "rpnHead", "roiHead", "semanticHead", "testCfg"});
+  register_child("backbone", &backbone_);
+  register_child("neck", neck_.get());
+  register_child("rpn_head", &rpn_head_);
+  register_child("roi_head", &roi_head_);
+  const auto outs = static_cast<size_t>(neck_->options().num_outs);
+  if (rpn_head_.levels() != outs || roi_head_.levels() > outs) {
+    throw Error::argument("ERR_OPTION_VALUE", "rpnHead.anchorGenerator.strides",
+                          std::to_string(outs) + " strides, one a level of the neck, and no more of the RoI head",
+                          std::to_string(rpn_head_.levels()) + " and " + std::to_string(roi_head_.levels()));
+  }
+  if (task != DetectorTask::panoptic) {
+    if (options.has("semanticHead")) {
+      throw Error::argument("ERR_OPTION_VALUE", "semanticHead", "nothing but in panoptic_fpn", "an object");
+    }
+    return;
+  }
+  Options semantic = with_neck_width(options, "semanticHead", *neck_);
+  semantic = with_default(std::move(semantic), "numThingsClasses", roi_head_.num_classes());
+  semantic_head_.emplace(SemanticFpnHeadOptions::parse(semantic));
+  if (semantic_head_->options().num_things_classes != roi_head_.num_classes()) {
+    throw Error::argument("ERR_OPTION_VALUE", "semanticHead.numThingsClasses",
+                          std::to_string(roi_head_.num_classes()) + ", the box head's classes",
+                          std::to_string(semantic_head_->options().num_things_classes));
+  }
+  register_child("semantic_head", &*semantic_head_);
+}
+
+TwoStageDetector::Maps TwoStageDetector::compute_maps(const at::Tensor& image, Trace* stages) const {
+  Maps maps;
+  maps.input = {image.size(2), image.size(3)};
+  std::vector<at::Tensor> stage_maps = backbone_.forward(image);
+  add_levels(stages, 'c', 2, stage_maps);
+  maps.levels = neck_->forward(std::move(stage_maps));
+  add_levels(stages, 'p', 2, maps.levels);
+  maps.rpn = rpn_head_.forward(maps.levels);
+  trace_rpn(stages, maps.rpn);
+  if (semantic_head_) {
+    const auto read = static_cast<std::ptrdiff_t>(semantic_head_->options().levels);
+    maps.semantic = semantic_head_->forward({maps.levels.begin(), maps.levels.begin() + read});
+    if (stages != nullptr) stages->add("semLogits", maps.semantic);
+  }
+  return maps;
+}
+
+DetectorResult TwoStageDetector::detect_one(const Maps& maps, int64_t index, const ImageMeta& meta, bool rescale,
+                                            const DetectorTestOptions& test, Trace* stages,
+                                            RoiStages* roi_stages) const {
+  const RcnnTestOptions& rcnn = task_ == DetectorTask::panoptic ? test.panoptic.instances : test.rcnn;
+  const Proposals proposals = rpn_head_.propose(maps.rpn, index, meta.shown, test.rpn);
+  if (stages != nullptr) {
+    stages->add("proposalBoxes" + std::to_string(index), proposals.boxes);
+    stages->add("proposalScores" + std::to_string(index), proposals.scores);
+  }
+  const Detections found = roi_head_.detect(maps.levels, index, proposals.boxes, meta, rescale, rcnn, roi_stages);
+  DetectorResult result;
+  result.found = {found.boxes.to(at::kCPU, at::kFloat).contiguous(), found.scores.to(at::kCPU, at::kFloat).contiguous(),
+                  found.labels.to(at::kCPU).contiguous()};
+  if (task_ == DetectorTask::boxes) return result;
+
+  const ImageSize canvas = canvas_of(meta, rescale, task_, maps.input);
+  result.masks = no_masks();
+  if (found.boxes.size(0) > 0) {
+    const MaskBoxes boxes = mask_boxes(found.boxes, meta, rescale);
+    const at::Tensor masks =
+        roi_head_.mask_logits(maps.levels, index, boxes.network, found.labels, roi_stages).sigmoid();
+    result.masks = mask_runs(masks, boxes.canvas, canvas.height, canvas.width, rcnn.mask_thr_binary);
+  }
+  if (task_ == DetectorTask::masks) return result;
+
+  const ImageSize shown = rescale ? meta.shown : maps.input;
+  const LogitView view = {{{maps.semantic.select(0, index), 0, 0, maps.input}}, maps.input, shown};
+  const at::Tensor classes = segmentation_maps({view}, canvas, {}).labels;
+  const SemanticFpnHeadOptions& semantic = semantic_head_->options();
+  result.map = fuse_panoptic(result.found.scores, result.found.labels, result.masks, classes,
+                             {semantic.num_things_classes, semantic.num_stuff_classes, test.panoptic.mask_overlap,
+                              test.panoptic.stuff_area_limit})
+                   .ids;
+  if (stages != nullptr) {
+    stages->add("semFull" + std::to_string(index),
+                resize_logits(maps.semantic.narrow(0, index, 1), maps.input, shown, canvas));
+  }
+  return result;
+}
+
+std::vector<DetectorResult> TwoStageDetector::forward(const at::Tensor& image, const std::vector<ImageMeta>& metas,
+                                                      bool rescale, const DetectorTestOptions& test,
+                                                      Trace* stages) const {
+  const Maps maps = compute_maps(image, stages);
+  RoiStages roi_stages;
+  std::vector<DetectorResult> results;
+  for (size_t i = 0; i < metas.size(); ++i) {
+    results.push_back(detect_one(maps, static_cast<int64_t>(i), metas[i], rescale, test, stages,
+                                 stages != nullptr ? &roi_stages : nullptr));
+  }
+  if (stages != nullptr) roi_stages.flush(stages);
+  return results;
+}
+
+void TwoStageDetector::initialize(uint64_t seed) {
+  at::Generator generator = make_generator(seed);
+  backbone_.initialize(generator);
+  neck_->initialize(generator);
+  rpn_head_.initialize(generator);
+  roi_head_.initialize(generator);
+  if (semantic_head_) semantic_head_->initialize(generator);
+}
+
+NamedTensors TwoStageDetector::run(const std::string& method, const NamedTensors& inputs, const Options& options) {
+  if (method == "forward") return run_forward(inputs, options);
+  if (method == "detect") return run_detect(inputs, options);
+  return Module::run(method, inputs, options);
+}
+
+NamedTensors TwoStageDetector::run_forward(const NamedTensors& inputs, const Options& options) const {
+  options.reject_unknown({"stages", "rescale", "imgShapes", "oriShapes", "scaleFactors", "testCfg"});
+  const auto test = DetectorTestOptions::parse(options.child("testCfg"), test_);
+  const at::Tensor& image = inputs.require("image");
+  check_feature_map(image, "image", backbone_.options().in_channels, backbone_.first_parameter());
+  const auto metas = parse_metas(options, image.size(0), {image.size(2), image.size(3)});
+  for (const ImageMeta& meta : metas) {
+    if (meta.shown.height <= image.size(2) && meta.shown.width <= image.size(3)) continue;
+    throw Error::argument("ERR_OPTION_VALUE", "imgShapes", "sizes within the input's",
+                          std::to_string(meta.shown.height) + " x " + std::to_string(meta.shown.width));
+  }
+  NamedTensors outputs, stages;
+  const auto results = forward(image, metas, options.boolean("rescale", true), test,
+                               options.boolean("stages", false) ? &stages : nullptr);
+  for (size_t i = 0; i < results.size(); ++i) add_result(outputs, i, results[i]);
+  for (const auto& [name, tensor] : stages.entries()) outputs.add(name, tensor);
+  return outputs;
+}
+
+NamedTensors TwoStageDetector::run_detect(const NamedTensors& inputs, const Options& options) const {
+  options.reject_unknown({"preprocess", "testCfg"});
+  const auto test = DetectorTestOptions::parse(options.child("testCfg"), test_);
+  const auto preprocess = PreprocessOptions::parse(options.child("preprocess"));
+  struct Prepared {
+    at::Tensor input;
+    ImageMeta meta;
+  };
+  std::vector<Prepared> images;
+  for (size_t i = 0; i < inputs.entries().size(); ++i) {
+    const at::Tensor& image = inputs.require("image" + std::to_string(i));
+    const PreparedImage prepared = prepare_image(image, preprocess);
+    images.push_back({prepared.input, meta_of({image.size(0), image.size(1)}, prepared.content)});
+  }
+  const auto type = backbone_.first_parameter().options();
+  std::vector<DetectorResult> results(images.size());
+  // Images of one size go through the network together; the others wait for their own pass, so that no image is
+  // padded because of its neighbours.
+  for (size_t first = 0; first < images.size(); ++first) {
+    if (!images[first].input.defined()) continue;
+    const at::IntArrayRef sizes = images[first].input.sizes();
+    const ImageSize size = {sizes[2], sizes[3]};
+    std::vector<at::Tensor> batch;
+    std::vector<ImageMeta> metas;
+    std::vector<size_t> members;
+    for (size_t i = first; i < images.size(); ++i) {
+      at::Tensor& input = images[i].input;
+      if (!input.defined() || input.size(2) != size.height || input.size(3) != size.width) continue;
+      batch.push_back(std::exchange(input, {}));
+      metas.push_back(images[i].meta);
+      members.push_back(i);
+    }
+    at::Tensor joined = batch.size() == 1 ? batch.front() : at::cat(batch);
+    batch.clear();
+    auto found = forward(joined.to(type), metas, true, test);
+    for (size_t i = 0; i < members.size(); ++i) results[members[i]] = std::move(found[i]);
+  }
+  NamedTensors outputs;
+  for (size_t i = 0; i < results.size(); ++i) add_result(outputs, i, results[i]);
+  return outputs;
+}
+
+std::unique_ptr<Module> make_faster_rcnn(const Options& options) {
+  return std::make_unique<TwoStageDetector>(DetectorTask::boxes, options);
+}
+
+std::unique_ptr<Module> make_mask_rcnn(const Options& options) {
+  return std::make_unique<TwoStageDetector>(DetectorTask::masks, options);
+}
+
+std::unique_ptr<Module> make_panoptic_fpn(const Options& options) {
+  return std::make_unique<TwoStageDetector>(DetectorTask::panoptic, options);
+}
+
+}  // namespace freqfusion

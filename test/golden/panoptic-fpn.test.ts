@@ -1,0 +1,3 @@
+import { describeFamily } from './family';
+
+describeFamily('panoptic_fpn_r50_freqfusion', ['stage_semantic']);

@@ -1,0 +1,3 @@
+import { describeFamily } from './family';
+
+describeFamily('panoptic_fusion', ['fuse_12']);
