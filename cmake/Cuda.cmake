@@ -1,11 +1,12 @@
-# The CUDA kernels of libfreqfusion_ops, where libtorch has CUDA and nvcc is found. nvcc is called directly: the kernels
+# The CUDA kernels of libfreqfusion_ops, and the addon's files that call CUDA, where libtorch has CUDA and nvcc is found. nvcc is called directly: the kernels
 # see no libtorch header, and neither CMake's CUDA language nor Caffe2's package, which both want a full toolkit, is used.
 include(native/ops/cuda/sources.cmake)
+include(native/node/cuda/sources.cmake)
 
 # The bodies of the CUDA kernels in a loop over blocks and threads, registered for the CPU in place of the CPU kernels:
 # what tests their index arithmetic where there is no GPU. Built by its name alone.
 add_library(freqfusion_ops_cuda_on_cpu SHARED EXCLUDE_FROM_ALL ${cuda_glue} ${cuda_kernels}
-  "$<FILTER:$<TARGET_OBJECTS:freqfusion_ops>,EXCLUDE,/ops/cpu/(carafe|high_pass|kernel_normalizer|local_similarity|mask_paste|nms|offset_sampler|roi_align|roi_extractor)[.]cpp|/ops/cuda/|cmake_pch>")
+  "$<FILTER:$<TARGET_OBJECTS:freqfusion_ops>,EXCLUDE,/ops/cpu/(carafe|conv_mlp|group_norm|high_pass|kernel_normalizer|kernel_predictor|local_similarity|mask_paste|nmf|nms|offset_sampler|pointwise_conv|roi_align|roi_extractor|row_conv|sampling_offset|strip_convs)[.]cpp|/ops/cuda/|cmake_pch>")
 foreach(isa IN LISTS isa_names)
   target_sources(freqfusion_ops_cuda_on_cpu PRIVATE $<TARGET_OBJECTS:freqfusion_ops_${isa}>)
 endforeach()
@@ -67,8 +68,16 @@ foreach(source IN LISTS cuda_kernels)
 endforeach()
 file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
 target_sources(freqfusion_ops PRIVATE ${cuda_glue})
-target_include_directories(freqfusion_ops SYSTEM PRIVATE "${FREQFUSION_CUDA_INCLUDE}")
-target_link_libraries(freqfusion_ops PRIVATE
-  "${FREQFUSION_TORCH}/lib/libtorch_cuda.so" "${FREQFUSION_TORCH}/lib/libc10_cuda.so" "${FREQFUSION_CUDART_STATIC}" dl rt pthread)
-# The runtime inside is this library's own affair: libtorch has another.
-target_link_options(freqfusion_ops PRIVATE "-Wl,--exclude-libs,libcudart_static.a")
+set(cuda_targets freqfusion_ops)
+if(TARGET freqfusion)
+  list(APPEND cuda_targets freqfusion)
+  target_sources(freqfusion PRIVATE ${node_cuda_sources})
+  set_source_files_properties("${node_cuda}/absent.cc" PROPERTIES HEADER_FILE_ONLY ON)
+endif()
+foreach(target IN LISTS cuda_targets)
+  target_include_directories(${target} SYSTEM PRIVATE "${FREQFUSION_CUDA_INCLUDE}")
+  target_link_libraries(${target} PRIVATE
+    "${FREQFUSION_TORCH}/lib/libtorch_cuda.so" "${FREQFUSION_TORCH}/lib/libc10_cuda.so" "${FREQFUSION_CUDART_STATIC}" dl rt pthread)
+  # The runtime inside is each library's own affair: libtorch has another.
+  target_link_options(${target} PRIVATE "-Wl,--exclude-libs,libcudart_static.a")
+endforeach()

@@ -62,6 +62,44 @@ export interface NativeMemory {
   pendingJobs: number;
 }
 
+/** One GPU's memory. `allocated`, `reserved` and `peak` are this process's. */
+export interface NativeDeviceMemory {
+  /** Bytes in tensors. */
+  allocatedBytes: number;
+  /** Bytes that the caching allocator holds: those of tensors, and those that it keeps for the next ones. */
+  reservedBytes: number;
+  /** Greatest `allocatedBytes` so far. */
+  peakBytes: number;
+  /** Bytes that the driver can still give. */
+  freeBytes: number;
+  /** Bytes of the device. */
+  totalBytes: number;
+  /** CUDA graphs of this thread's modules. */
+  graphs: number;
+}
+
+/** How timeOperator and timeModule measure. */
+export type TimingPlan = {
+  /** Runs before the timed ones. Default 3; CUDA graphs need 2 at least. */
+  readonly warmup?: number;
+  /** Timed runs. Default 20. */
+  readonly repeats?: number;
+  /** Bytes written before each timed run, so that its inputs come from memory and not from a cache. Default 0. */
+  readonly flushBytes?: number;
+};
+
+/** What timeOperator and timeModule measured. */
+export interface Timing {
+  /**
+   * Of each timed run. On a GPU: between two CUDA events in the device's stream, so of the work alone, as long as the
+   * flush before it takes longer than launching it; on the CPU: of the job, without the way to JavaScript and back.
+   */
+  milliseconds: number[];
+  /** Bytes in the GPU's tensors before the first timed run, inputs included, and at most during one; 0 on the CPU. */
+  baseBytes: number;
+  peakBytes: number;
+}
+
 export interface StateInfo {
   name: string;
   dtype: DType;
@@ -76,6 +114,12 @@ export interface StateInfo {
 export interface Binding {
   info(): NativeInfo;
   memory(): NativeMemory;
+  /** A GPU's; ERR_DEVICE for the CPU. */
+  deviceMemory(device: string): NativeDeviceMemory;
+  /** Sets a GPU's `peakBytes` to what is allocated now. */
+  resetPeakMemory(device: string): void;
+  /** Resolves when all that was started on the device before has been done. */
+  synchronize(device: string): Promise<void>;
   emptyCache(): void;
   setThreads(count: number): void;
   getThreads(): number;
@@ -143,5 +187,24 @@ export interface Binding {
     inputs: Readonly<Record<string, TensorHandle>>,
     options: OptionRecord,
     job: number,
+    /** How many CUDA graphs the module keeps; 0: it runs without them. ERR_DEVICE where it is on the CPU. */
+    graphs: number,
   ): Promise<Record<string, TensorHandle>>;
+
+  /** Runs an operator several times as one job and times each run; see {@link TimingPlan}. */
+  timeOperator(
+    name: string,
+    inputs: Readonly<Record<string, TensorHandle>>,
+    options: OptionRecord,
+    plan: TimingPlan,
+  ): Promise<Timing>;
+  /** The same of a module's method; `graphs` as moduleRun's. */
+  timeModule(
+    module: ModuleHandle,
+    method: string,
+    inputs: Readonly<Record<string, TensorHandle>>,
+    options: OptionRecord,
+    graphs: number,
+    plan: TimingPlan,
+  ): Promise<Timing>;
 }

@@ -1,4 +1,4 @@
-import type { NativeInfo, NativeMemory } from './binding';
+import type { NativeDeviceMemory, NativeInfo, NativeMemory } from './binding';
 import { invalidArgument } from './errors';
 import { native } from './native';
 
@@ -11,24 +11,34 @@ export type RuntimeInfo = Omit<NativeInfo, 'napi'>;
 /** Native memory at this moment; see {@link memoryStats}. */
 export type MemoryStats = NativeMemory;
 
+/** One GPU's memory at this moment; see {@link memoryStats}. */
+export type DeviceMemoryStats = NativeDeviceMemory;
+
 /** Narrows a value to a device name, or throws ERR_DEVICE. */
 export function checkDevice(value: unknown, name = 'device'): Device {
   if (typeof value === 'string' && /^(cpu|cuda(:\d{1,3})?)$/.test(value)) return value as Device;
   throw invalidArgument('ERR_DEVICE', name, "'cpu', 'cuda' or 'cuda:N'", value);
 }
 
-/** Versions of libtorch, whether it has CUDA, and the instruction set that the CPU kernels use. */
+/** Versions of libtorch, whether this build has CUDA, and the instruction set that the CPU kernels use. */
 export function runtimeInfo(): RuntimeInfo {
   const { napi: _napi, ...info } = native().info();
   return info;
 }
 
-/** Live handles, the bytes that they keep, and the caching allocator's bytes, of this thread's environment. */
-export function memoryStats(): MemoryStats {
-  return native().memory();
+/** Live handles, the bytes that they keep, and the caching CPU allocator's bytes, of this thread's environment. */
+export function memoryStats(device?: 'cpu'): MemoryStats;
+/** The memory of one GPU. Throws ERR_DEVICE where there is none of that name. */
+export function memoryStats(device: Exclude<Device, 'cpu'>): DeviceMemoryStats;
+export function memoryStats(device?: Device): MemoryStats | DeviceMemoryStats;
+export function memoryStats(device: Device = 'cpu'): MemoryStats | DeviceMemoryStats {
+  return checkDevice(device) === 'cpu' ? native().memory() : native().deviceMemory(device);
 }
 
-/** Gives the memory that the caching CPU allocator holds back to the system. */
+/**
+ * Gives the memory that the caching allocators hold back to the system: the CPU's, and those of the GPUs in use, which
+ * it waits for.
+ */
 export function emptyCache(): void {
   native().emptyCache();
 }
@@ -46,7 +56,7 @@ export function getThreads(): number {
   return native().getThreads();
 }
 
-/** Seeds every draw of random numbers that has no seed of its own. */
+/** Seeds every draw of random numbers that has no seed of its own, on every device. */
 export function setSeed(seed: number): void {
   native().setSeed(checkSeed(seed));
 }

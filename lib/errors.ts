@@ -47,6 +47,27 @@ export class LoadError extends FreqFusionError {}
 /** The job was cancelled through its AbortSignal, or its environment ended. */
 export class AbortError extends FreqFusionError {}
 
+/** No memory, of the CPU or of a GPU. Of a GPU it says how much there was. */
+export class OutOfMemoryError extends FreqFusionError {
+  /** Bytes that were asked for; 0 where a library of NVIDIA's asked, which does not say. */
+  readonly requestedBytes: number | undefined;
+  /** Bytes that the driver could still have given. */
+  readonly freeBytes: number | undefined;
+  /** Bytes that this process held on the device. */
+  readonly reservedBytes: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails & { requestedBytes?: number; freeBytes?: number; reservedBytes?: number } = {},
+  ) {
+    super(code, message, details);
+    this.requestedBytes = details.requestedBytes;
+    this.freeBytes = details.freeBytes;
+    this.reservedBytes = details.reservedBytes;
+  }
+}
+
 /** Words a value for an error message: short, typed, never the whole of a large array. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';

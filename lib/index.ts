@@ -68,6 +68,7 @@ export {
 export {
   checkDevice,
   type Device,
+  type DeviceMemoryStats,
   emptyCache,
   getThreads,
   type MemoryStats,
@@ -88,6 +89,7 @@ export {
   FreqFusionError,
   ImageError,
   LoadError,
+  OutOfMemoryError,
   StateDictError,
 } from './errors';
 export { BoundaryOverlap, trimap } from './evaluation/boundary';
@@ -155,7 +157,7 @@ export {
   type RawImage,
   type Rgb,
 } from './image/types';
-export type { JobOptions } from './jobs';
+export type { CudaGraphOption, GraphOptions, JobOptions } from './jobs';
 export { ADE20K_CLASSES } from './models/ade20k';
 export { ARCHITECTURES, resolveArchitecture } from './models/architectures';
 export type { ModelConfig, NetworkConfig } from './models/config';

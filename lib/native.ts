@@ -1,5 +1,12 @@
 import type { Binding } from './binding';
-import { AbortError, ArgumentError, type ErrorCode, FreqFusionError, StateDictError } from './errors';
+import {
+  AbortError,
+  ArgumentError,
+  type ErrorCode,
+  FreqFusionError,
+  OutOfMemoryError,
+  StateDictError,
+} from './errors';
 import { loadBinding } from './loader';
 import { isPromise } from './promise';
 
@@ -8,6 +15,9 @@ interface NativeErrorShape {
   message: string;
   expected?: string;
   actual?: string;
+  requestedBytes?: number;
+  freeBytes?: number;
+  reservedBytes?: number;
 }
 
 /** Turns an error of the addon, a plain Error with a code, into the class that users test for. */
@@ -18,7 +28,16 @@ function typed(error: unknown): unknown {
   const details = { expected, actual, cause: error };
   if (code === 'ERR_ABORTED') return new AbortError(code, message, details);
   if (code.startsWith('ERR_STATE_')) return new StateDictError(code as ErrorCode, message, details);
-  if (code.startsWith('ERR_CUDA_') || code === 'ERR_TORCH' || code === 'ERR_OUT_OF_MEMORY') {
+  if (code.endsWith('OUT_OF_MEMORY')) {
+    const { requestedBytes, freeBytes, reservedBytes } = error as NativeErrorShape;
+    return new OutOfMemoryError(code as ErrorCode, message, {
+      cause: error,
+      ...(requestedBytes !== undefined && { requestedBytes }),
+      ...(freeBytes !== undefined && { freeBytes }),
+      ...(reservedBytes !== undefined && { reservedBytes }),
+    });
+  }
+  if (code.startsWith('ERR_CUDA_') || code === 'ERR_TORCH') {
     return new FreqFusionError(code as ErrorCode, message, details);
   }
   return new ArgumentError(code as ErrorCode, message, details);

@@ -67,8 +67,10 @@ if (existsSync(python)) {
   const program = `
 import sys, torch
 torch.ops.load_library(sys.argv[1])
-names = ["carafe", "carafe_backward", "high_pass", "kernel_normalizer", "kernel_normalizer_backward",
-         "local_similarity", "local_similarity_backward", "offset_sampler", "offset_sampler_backward"]
+names = ["carafe", "carafe_backward", "conv_mlp", "group_norm.out", "high_pass", "kernel_normalizer",
+         "kernel_normalizer_backward", "kernel_predictor", "local_similarity", "local_similarity_backward", "mask_paste",
+         "mask_runs", "nmf", "nms", "offset_sampler", "offset_sampler_backward", "pointwise_conv", "roi_align",
+         "roi_align_backward", "roi_extract", "row_conv", "sampling_offset", "strip_convs"]
 missing = [n for n in names if not torch._C._dispatch_has_kernel_for_dispatch_key("freqfusion::" + n, "CUDA")]
 assert not missing, missing
 print("PyTorch", torch.__version__, "has a CUDA kernel for each of", len(names), "operators")

@@ -59,6 +59,8 @@ export function exitCodeOf(error: unknown): number {
 }
 
 const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
+  [/^ERR_CUDA_OUT_OF_MEMORY$/, 'Try a smaller image, --mode slide, or --device cpu.'],
+  [/^ERR_CUDA_GRAPH$/, 'Leave --cuda-graph out.'],
   [/^ERR_OUT_OF_MEMORY$/, 'Try a smaller image, --mode slide, or fewer threads.'],
   [/^ERR_(CUDA|DEVICE)/, 'Try --device cpu.'],
   [/^ERR_IMAGE_TOO_LARGE$/, 'Raise --max-pixels if the image is meant to be that large.'],

@@ -17,6 +17,7 @@ export interface DetectorFlags extends ComputeOptions {
 /** Options of verbs that load a segmentation model. */
 export interface ModelFlags extends DetectorFlags {
   nmfSeed?: number;
+  cudaGraph?: boolean;
 }
 
 /** Adds --checkpoint, --architecture and what else says which model computes, and where. */
@@ -36,11 +37,13 @@ function addCheckpointOptions(command: Command, bundled: string): Command {
 
 /** Adds the options of a segmentation model. */
 export function addModelOptions(command: Command, bundled = 'the bundled page layout model'): Command {
-  return addCheckpointOptions(command, bundled).option(
-    '--nmf-seed <seed>',
-    "seed of the Hamburger's bases, which the reference draws anew every time",
-    integer(0),
-  );
+  return addCheckpointOptions(command, bundled)
+    .option(
+      '--nmf-seed <seed>',
+      "seed of the Hamburger's bases, which the reference draws anew every time",
+      integer(0),
+    )
+    .option('--cuda-graph', 'capture the network in a CUDA graph for each size of image (--device cuda)');
 }
 
 /** Adds the options of a detector. */
@@ -52,6 +55,7 @@ export function addDetectorOptions(command: Command): Command {
 export async function modelFrom(flags: ModelFlags): Promise<SegmentationModel> {
   const options: LoadModelOptions = loadOptions(flags);
   if (flags.nmfSeed !== undefined) options.nmfSeed = flags.nmfSeed;
+  if (flags.cudaGraph !== undefined) options.cudaGraph = flags.cudaGraph;
   return loadModel(flags.checkpoint, options);
 }
 

@@ -73,7 +73,7 @@ export interface GoldenCase {
 }
 
 // Members that describe where numbers come from and change no check.
-const REMARKS = new Set(['what', 'source', 'notes', 'note', 'computed_with', 'computedWith']);
+const REMARKS = new Set(['what', 'source', 'notes', 'note', 'computed_with', 'computedWith', 'outputLevels']);
 const OUTPUT_REMARKS =
   /^(stats|std|note|notes|minTop2Gap|f64_mismatch_fraction|float32VsFloat64|float32Error)$/;
 const EXTRA = new Set(['file', 'file_bytes', 'file_sha256', 'expect', 'expect_ema', 'forward']);

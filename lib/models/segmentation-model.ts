@@ -1,6 +1,7 @@
 import { FreqFusionError, invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
 import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
+import type { CudaGraphOption } from '../jobs';
 import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/segnext';
 import { type Tensor, tensor } from '../tensor';
 import { checkInference } from './config';
@@ -69,6 +70,7 @@ export interface SegmentationModelInit {
   readonly palette: readonly Rgb[];
   readonly info: ModelInfo;
   readonly nmfBases: Tensor | undefined;
+  readonly cudaGraph: CudaGraphOption;
 }
 
 /** A network that gives every pixel of an image a class, with all that it needs to be used. Made by `loadModel`. */
@@ -78,11 +80,13 @@ export class SegmentationModel {
   readonly info: ModelInfo;
   readonly #network: SegNeXt;
   readonly #nmfBases: Tensor | undefined;
+  readonly #cudaGraph: CudaGraphOption;
 
   /** @internal */
-  constructor({ network, classes, palette, info, nmfBases }: SegmentationModelInit) {
+  constructor({ network, classes, palette, info, nmfBases, cudaGraph }: SegmentationModelInit) {
     this.#network = network;
     this.#nmfBases = nmfBases;
+    this.#cudaGraph = cudaGraph;
     this.classes = classes;
     this.palette = palette;
     this.info = info;
@@ -208,6 +212,7 @@ export class SegmentationModel {
         scores: outputs.has('scores'),
       },
       nmfBases: this.#nmfBases,
+      cudaGraph: this.#cudaGraph,
       signal,
     });
     using labels = result.labels as Tensor<'uint8' | 'int32'>;

@@ -3,7 +3,7 @@ import { StateDict, type StateDictEntry } from '../checkpoint/state-dict';
 import { checkDevice, checkSeed, type Device } from '../device';
 import { checkDType, type DType } from '../dtype';
 import { FreqFusionError, invalidArgument } from '../errors';
-import { type JobOptions, runJob } from '../jobs';
+import { type GraphOptions, graphCapacity, runJob } from '../jobs';
 import { native } from '../native';
 import { adopt } from '../scope';
 import { Tensor } from '../tensor';
@@ -18,7 +18,7 @@ export interface LoadStateOptions {
 }
 
 /** Options of a module's forward and of its other methods. */
-export interface RunOptions extends JobOptions {
+export interface RunOptions extends GraphOptions {
   /** Return the intermediate results as well, under `stages`. Default false. */
   stages?: boolean;
 }
@@ -167,13 +167,14 @@ export abstract class Module {
     method: string,
     inputs: Readonly<Record<string, Tensor>>,
     options: OptionRecord = {},
-    { signal }: JobOptions = {},
+    { signal, cudaGraph }: GraphOptions = {},
   ): Promise<Record<string, Tensor>> {
     const handle = this.handle;
+    const graphs = graphCapacity(cudaGraph);
     const handles = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, value.handle]));
     const outputs = await runJob(
       signal,
-      (job) => native().moduleRun(handle, method, handles, options, job),
+      (job) => native().moduleRun(handle, method, handles, options, job, graphs),
       (late) => {
         for (const output of Object.values(late)) native().tensorDispose(output);
       },

@@ -2,7 +2,7 @@ import type { OptionRecord } from '../binding';
 import { checkTensor, FLOATING } from '../check';
 import type { DType } from '../dtype';
 import { invalidArgument } from '../errors';
-import type { JobOptions } from '../jobs';
+import type { GraphOptions, JobOptions } from '../jobs';
 import type { Tensor } from '../tensor';
 import { checkBases } from './hamburger';
 import type { LightHamHeadOptions } from './light-ham-head';
@@ -38,7 +38,7 @@ export interface SegNeXtRunOptions extends RunOptions {
 }
 
 /** Options of {@link SegNeXt.segment}. */
-export interface SegNeXtSegmentOptions extends JobOptions {
+export interface SegNeXtSegmentOptions extends GraphOptions {
   /** Default: no resizing, ImageNet's mean and deviation. */
   preprocess?: PreprocessOptions;
   /** Default: the whole image once. */
@@ -102,7 +102,7 @@ export class SegNeXt extends Module {
     if (typeof inputs !== 'object' || inputs === null) {
       throw invalidArgument('ERR_TYPE', 'inputs', 'an object { image, nmfBases? }', inputs);
     }
-    const { stages = false, size, signal } = options;
+    const { stages = false, size, signal, cudaGraph } = options;
     if (typeof stages !== 'boolean') throw invalidArgument('ERR_TYPE', 'stages', 'a boolean', stages);
     const channels = this.options.backbone?.inChannels ?? 3;
     const image = checkTensor(inputs.image, 'image', { rank: 4, dtype: FLOATING, channels });
@@ -110,7 +110,7 @@ export class SegNeXt extends Module {
       'forward',
       { image, ...checkBases(inputs.nmfBases) },
       { stages, ...(size !== undefined && { size: checkSize(size, 'size') }) },
-      { signal },
+      { signal, cudaGraph },
     );
     const { logits, segLogit, ...rest } = run;
     return { logits, ...(segLogit && { segLogit }), ...(stages && { stages: rest }) } as never;
@@ -125,10 +125,11 @@ export class SegNeXt extends Module {
    *   ERR_NOT_SUPPORTED for logits of anything but one whole view; AbortError ERR_ABORTED
    */
   async segment(image: Tensor<'uint8'>, options: SegNeXtSegmentOptions = {}): Promise<SegmentationTensors> {
-    const { preprocess = {}, inference = {}, outputs = {}, nmfBases, signal } = options;
+    const { preprocess = {}, inference = {}, outputs = {}, nmfBases, signal, cudaGraph } = options;
     checkTensor(image, 'image', { rank: 3, dtype: ['uint8'] });
     const given = { preprocess, inference, outputs } as unknown as OptionRecord;
-    return (await this.run('segment', { image, ...checkBases(nmfBases) }, given, { signal })) as never;
+    const run = { signal, cudaGraph };
+    return (await this.run('segment', { image, ...checkBases(nmfBases) }, given, run)) as never;
   }
 
   /**

@@ -13,9 +13,13 @@
 
 namespace freqfusion {
 
-// The dtype that a network of `dtype` computes in: float32 for 16-bit types, whose convolutions libtorch computes
-// tens of times slower on most CPUs (float16) or hardly faster (bfloat16). Its weights are converted once.
-inline at::ScalarType compute_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
+// The dtype that a network with such parameters computes in. On a GPU its own: 16-bit products on tensor cores, sums in
+// float32. On a CPU float32 for 16-bit types, whose convolutions libtorch computes tens of times slower on most CPUs
+// (float16) or hardly faster (bfloat16); its weights are converted once.
+inline at::ScalarType compute_type(const at::Tensor& parameter) {
+  const at::ScalarType dtype = parameter.scalar_type();
+  return parameter.is_cuda() || dtype == at::kDouble ? dtype : at::kFloat;
+}
 
 // y = scale * x + shift, channel by channel, in double.
 struct ChannelAffine {

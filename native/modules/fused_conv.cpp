@@ -2,9 +2,15 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/relu.h>
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 #include "native/modules/onednn.h"
+#include "native/ops/winograd_conv.h"
 
 namespace freqfusion {
 namespace {
@@ -17,13 +23,35 @@ at::Tensor finish(at::Tensor map, Activation activation) {
 
 int64_t pixels_of(const at::Tensor& map) { return map.size(0) * map.size(2) * map.size(3); }
 
+std::string_view name_of(Activation activation) { return activation == Activation::relu ? "relu" : "none"; }
+
+// Below this many channels the transforms cost what the multiplications save.
+constexpr int64_t kLeastChannels = 64;
+
+bool suits_winograd(const at::Tensor& weight, const Conv2dOptions& options, at::ScalarType dtype) {
+  const bool plain = options.kernel == square(3) && options.stride == square(1) && options.padding == square(1) &&
+                     options.dilation == square(1) && options.groups == 1;
+  return plain && dtype == at::kFloat && weight.device().is_cpu() && winograd_conv_pays() &&
+         std::min(weight.size(0), weight.size(1)) >= kLeastChannels;
+}
+
 }  // namespace
 
 FusedConv::FusedConv(const ConvWeights& weights, const Conv2dOptions& options, at::ScalarType dtype,
                      Activation activation)
-    : options_(options), activation_(activation), onednn_(onednn::supported(dtype, weights.weight.device())) {
-  bias_ = weights.bias.to(dtype).contiguous();
-  weight_ = weights.weight.to(dtype).contiguous(onednn_ ? at::MemoryFormat::Contiguous : kChannelsLast);
+    : options_(options),
+      activation_(activation),
+      out_channels_(weights.weight.size(0)),
+      bias_(weights.bias.to(dtype).contiguous()) {
+  if (suits_winograd(weights.weight, options, dtype)) {
+    method_ = Method::winograd;
+    weight_ = winograd_weight(weights.weight);
+  } else if (onednn::supported(dtype, weights.weight.device())) {
+    method_ = Method::onednn;
+    weight_ = weights.weight.to(dtype).contiguous();
+  } else {
+    weight_ = weights.weight.to(dtype).contiguous(kChannelsLast);
+  }
 }
 
 at::Tensor FusedConv::forward(const at::Tensor& x) const { return run(x, {}, false); }
@@ -35,32 +63,41 @@ at::Tensor FusedConv::forward_onto(at::Tensor residual, const at::Tensor& x) con
 }
 
 at::Tensor FusedConv::run(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const {
-  if (onednn_ && x.numel() > 0) {
-    const at::Tensor map = x.contiguous(kChannelsLast);
-    const at::Tensor& packed = packed_for(map);
-    if (!residual.defined()) return onednn::conv(map, packed, bias_, options_, activation_);
-    if (!overwrite) {
-      return onednn::conv_add(map, residual.contiguous(kChannelsLast), packed, bias_, options_, activation_);
-    }
-    onednn::conv_add_(residual, map, packed, bias_, options_, activation_);
-    return residual;
-  }
-  const at::Tensor weight = weight_.is_mkldnn() ? weight_.to_dense() : weight_;
-  at::Tensor result = at::conv2d(x.contiguous(kChannelsLast), weight, bias_, options_.stride, options_.padding,
-                                 options_.dilation, options_.groups);
-  if (residual.defined()) result.add_(residual);
-  return finish(std::move(result), activation_);
+  const at::Tensor map = x.contiguous(kChannelsLast);
+  if (method_ == Method::winograd) return run_winograd(map, residual, overwrite);
+  if (method_ == Method::onednn && map.numel() > 0) return run_onednn(map, residual, overwrite);
+  return run_libtorch(map, residual);
 }
 
-// oneDNN's choice depends on the size of the map. Packed anew only for a larger one than before: for smaller ones,
-// the levels of a pyramid, a layout that is not quite theirs costs less than turning it round every time.
-const at::Tensor& FusedConv::packed_for(const at::Tensor& x) const {
-  const int64_t pixels = pixels_of(x);
-  if (pixels > packed_pixels_) {
+at::Tensor FusedConv::run_winograd(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const {
+  const at::Tensor output =
+      overwrite ? residual : at::empty({x.size(0), out_channels_, x.size(2), x.size(3)}, x.options(), kChannelsLast);
+  const auto sum = residual.defined() ? std::optional<at::Tensor>(residual) : std::nullopt;
+  winograd_conv_out(output, x, weight_, bias_, name_of(activation_), sum);
+  return output;
+}
+
+at::Tensor FusedConv::run_onednn(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const {
+  // oneDNN's choice of a layout depends on the size of the map. Packed anew only for a larger one than before: for
+  // smaller ones, the levels of a pyramid, a layout that is not quite theirs costs less than packing in turns.
+  if (pixels_of(x) > packed_pixels_) {
     weight_ = onednn::pack(weight_, options_, x.sizes());
-    packed_pixels_ = pixels;
+    packed_pixels_ = pixels_of(x);
   }
-  return weight_;
+  if (!residual.defined()) return onednn::conv(x, weight_, bias_, options_, activation_);
+  if (!overwrite) {
+    return onednn::conv_add(x, residual.contiguous(kChannelsLast), weight_, bias_, options_, activation_);
+  }
+  onednn::conv_add_(residual, x, weight_, bias_, options_, activation_);
+  return residual;
+}
+
+at::Tensor FusedConv::run_libtorch(const at::Tensor& x, const at::Tensor& residual) const {
+  const at::Tensor weight = weight_.is_mkldnn() ? weight_.to_dense() : weight_;
+  at::Tensor result =
+      at::conv2d(x, weight, bias_, options_.stride, options_.padding, options_.dilation, options_.groups);
+  if (residual.defined()) result.add_(residual);
+  return finish(std::move(result), activation_);
 }
 
 const FusedConv& FusedConv2d::fused() const {

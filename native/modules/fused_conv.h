@@ -30,15 +30,22 @@ class FusedConv {
   at::Tensor forward_onto(at::Tensor residual, const at::Tensor& x) const;
 
  private:
+  // How the convolution is computed: Winograd's way, 3x3 convolutions of stride 1 on the CPU; by oneDNN, every other
+  // on the CPU; by what libtorch has for the device and dtype.
+  enum class Method { winograd, onednn, libtorch };
+
   at::Tensor run(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const;
-  const at::Tensor& packed_for(const at::Tensor& x) const;
+  at::Tensor run_winograd(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const;
+  at::Tensor run_onednn(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const;
+  at::Tensor run_libtorch(const at::Tensor& x, const at::Tensor& residual) const;
 
   Conv2dOptions options_;
   Activation activation_ = Activation::none;
-  bool onednn_ = false;
+  Method method_ = Method::libtorch;
+  int64_t out_channels_ = 0;
   at::Tensor bias_;
-  mutable at::Tensor weight_;          // in oneDNN's layout once it has been packed
-  mutable int64_t packed_pixels_ = 0;  // of the map that it was packed for
+  mutable at::Tensor weight_;          // as the method takes it
+  mutable int64_t packed_pixels_ = 0;  // of the map that oneDNN's weight was packed for
 };
 
 // Conv2d with the activation that follows it, computed by a FusedConv: the state is Conv2d's, `weight` and `bias`.

@@ -4,12 +4,15 @@
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
+
+#include "native/ops/group_norm.h"
 
 namespace freqfusion {
 
@@ -42,6 +45,12 @@ GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps) : groups_(gro
 }
 
 at::Tensor GroupNorm::forward(const at::Tensor& x) const {
+  // libtorch would bring a channels-last map on a GPU into planes, and the next convolution back.
+  if (x.is_cuda() && !x.requires_grad()) {
+    const at::Tensor output = at::empty_like(x);
+    group_norm_out(output, x, groups_, weight, bias, eps_);
+    return output;
+  }
   const at::ScalarType dtype = x.scalar_type();
   return at::group_norm(x, groups_, weight.to(dtype), bias.to(dtype), eps_, false);
 }

@@ -39,6 +39,12 @@ class Conv2d : public Module {
   Conv2dOptions options_;
 };
 
+// Two convolutions of one map as one: what a GPU, which pays for every launch, computes in place of both. The outputs
+// of the first, then those of the second.
+struct JoinedConv {
+  at::Tensor weight, bias;
+};
+
 // Batch normalisation with its running statistics (inference). State: `weight`, `bias`, `running_mean`,
 // `running_var` [channels] and the int64 scalar `num_batches_tracked`. Eps 1e-5. The identity until loaded.
 class BatchNorm2d final : public Module {

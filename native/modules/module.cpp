@@ -89,6 +89,8 @@ NamedTensors Module::run(const std::string& method, const NamedTensors&, const O
   throw Error::argument("ERR_METHOD_UNKNOWN", "method", "a method of this module", '"' + method + '"');
 }
 
+bool Module::has_host_work(const std::string&) const { return false; }
+
 void Module::register_parameter(std::string name, at::Tensor* slot, at::IntArrayRef sizes) {
   *slot = at::zeros(sizes, at::TensorOptions().dtype(at::kFloat));
   parameters_.push_back({std::move(name), slot, StateKind::parameter});

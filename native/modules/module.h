@@ -63,6 +63,9 @@ class Module {
   // One job at the Node boundary: `method` is "forward" or one of the module's further methods.
   // ERR_METHOD_UNKNOWN by default.
   virtual NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options);
+  // Whether the method does work on the CPU, looks at values or waits for the device. Then it cannot be captured whole
+  // in a CUDA graph: it passes its network through run_network (network.h). False by default.
+  virtual bool has_host_work(const std::string& method) const;
 
  protected:
   // Each registers in call order and returns the tensor that the module then holds by reference.

@@ -12,8 +12,8 @@
 #include "native/modules/heads/rpn_head.h"
 #include "native/modules/heads/semantic_fpn_head.h"
 #include "native/modules/models/segnext.h"
-#include "native/modules/necks/neck.h"
 #include "native/modules/models/two_stage_detector.h"
+#include "native/modules/necks/neck.h"
 
 namespace freqfusion {
 

@@ -3,6 +3,7 @@ set(modules "${CMAKE_CURRENT_LIST_DIR}")
 
 add_library(freqfusion_modules OBJECT
   ${modules}/module.cpp
+  ${modules}/network.cpp
   ${modules}/options.cpp
   ${modules}/registry.cpp
   ${modules}/folding.cpp

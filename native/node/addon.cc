@@ -11,6 +11,7 @@
 #include "native/node/roofs.h"
 #include "native/node/runtime.h"
 #include "native/node/tensors.h"
+#include "native/node/timing.h"
 
 namespace freqfusion::node {
 namespace {
@@ -35,6 +36,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   export_operators(env, exports);
   export_roofs(env, exports);
   export_modules(env, exports);
+  export_timing(env, exports);
   return exports;
 }
 

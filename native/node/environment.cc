@@ -29,8 +29,21 @@ Queue& Environment::queue(c10::Device device) {
   // CPU tensors carry index -1 or 0: one queue for both.
   const int index = device.is_cpu() ? 0 : std::max<int>(device.index(), 0);
   auto& slot = queues_[{static_cast<int>(device.type()), index}];
-  if (!slot) slot = std::make_unique<Queue>(*delivery_, threads_);
+  if (!slot) slot = std::make_unique<Queue>(*delivery_, threads_, streams_, stream(device));
   return *slot;
+}
+
+void Environment::run_on(c10::Device device, const std::function<void()>& work) {
+  if (const auto on = stream(device)) {
+    on->run_beside_queue(work);
+  } else {
+    work();
+  }
+}
+
+void Environment::empty_device_caches() {
+  const auto streams = streams_->all();
+  if (!streams.empty()) streams.front()->run_beside_queue([&] { streams.front()->runtime().empty_cache(); });
 }
 
 bool Environment::cancel(uint32_t job, Napi::Env env) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -44,6 +45,13 @@ class Environment {
 
   // The queue of a device, started at its first job.
   Queue& queue(c10::Device device);
+  // This environment's stream on a GPU, taken when it is first needed; null for the CPU. Whatever names a device in
+  // a call comes here before any work on it.
+  std::shared_ptr<DeviceStream> stream(c10::Device device) { return streams_->on(device); }
+  // Runs work of this, the JavaScript thread on a device's stream; it goes on while the device works.
+  void run_on(c10::Device device, const std::function<void()>& work);
+  // Gives what the allocators of the GPUs in use hold free back to the system.
+  void empty_device_caches();
   // Takes a queued job out and rejects its promise with ERR_ABORTED; false where it already runs or has ended.
   bool cancel(uint32_t job, Napi::Env env);
 
@@ -60,6 +68,7 @@ class Environment {
  private:
   std::shared_ptr<Ledger> ledger_ = std::make_shared<Ledger>();
   std::shared_ptr<std::atomic<int>> threads_ = std::make_shared<std::atomic<int>>(0);
+  std::shared_ptr<DeviceStreams> streams_ = std::make_shared<DeviceStreams>();
   std::unique_ptr<JobDelivery> delivery_;
   std::map<std::pair<int, int>, std::unique_ptr<Queue>> queues_;
   bool ended_ = false;

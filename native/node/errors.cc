@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "native/node/device_stream.h"
+
 namespace freqfusion::node {
 namespace {
 
@@ -36,6 +38,12 @@ Napi::Value current_exception_to_js(Napi::Env env) {
     throw;
   } catch (const Napi::Error& error) {
     return error.Value();
+  } catch (const DeviceMemoryError& error) {
+    Napi::Object object = make(env, error.code(), error.what()).As<Napi::Object>();
+    object.Set("requestedBytes", static_cast<double>(error.requested()));
+    object.Set("freeBytes", static_cast<double>(error.free()));
+    object.Set("reservedBytes", static_cast<double>(error.reserved()));
+    return object;
   } catch (const freqfusion::Error& error) {
     return make(env, error.code(), error.what(), error.expected(), error.actual());
   } catch (const c10::OutOfMemoryError& error) {

@@ -8,11 +8,13 @@ c10::Device device_of(const NamedTensors& tensors) {
 }
 
 Napi::Value submit(const Napi::CallbackInfo& info, const Napi::Value& id, c10::Device device,
-                   std::function<void()> execute, std::function<Napi::Value(Napi::Env)> result) {
+                   std::function<void()> execute, std::function<Napi::Value(Napi::Env)> result,
+                   std::function<void()> complete) {
   Environment& environment = Environment::of(info.Env());
   auto job = std::make_unique<Job>(info.Env());
   if (id.IsNumber()) job->id = id.As<Napi::Number>().Uint32Value();
   job->execute = std::move(execute);
+  job->complete = std::move(complete);
   job->result = std::move(result);
   const Napi::Promise promise = job->deferred.Promise();
   Queue& queue = environment.queue(device);

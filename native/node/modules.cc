@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "native/modules/registry.h"
+#include "native/node/graph_cache.h"
 #include "native/node/jobs.h"
 #include "native/node/options.h"
 
@@ -14,6 +15,7 @@ namespace {
 // JavaScript thread from reading names and shapes while a job swaps the tensors (moduleTo).
 struct SharedModule {
   std::unique_ptr<Module> module;
+  GraphCache graphs;  // the queue's thread's; it reads the module's weights
   std::mutex tensors_mutex;
 
   c10::Device device() {
@@ -86,7 +88,10 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   }
   return submit(
       info, info.Env().Undefined(), shared->device(),
-      [shared, tensors = std::move(tensors)] { shared->module->load(tensors); },
+      [shared, tensors = std::move(tensors)] {
+        shared->graphs.drop();
+        shared->module->load(tensors);
+      },
       [](Napi::Env env) { return env.Undefined(); });
 }
 
@@ -94,7 +99,11 @@ Napi::Value initialize(const Napi::CallbackInfo& info) {
   const auto shared = shared_of(info[0]);
   const auto seed = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
   return submit(
-      info, info.Env().Undefined(), shared->device(), [shared, seed] { shared->module->initialize(seed); },
+      info, info.Env().Undefined(), shared->device(),
+      [shared, seed] {
+        shared->graphs.drop();
+        shared->module->initialize(seed);
+      },
       [](Napi::Env env) { return env.Undefined(); });
 }
 
@@ -104,26 +113,66 @@ Napi::Value convert(const Napi::CallbackInfo& info) {
   std::optional<c10::Device> device;
   if (!info[1].IsNull()) dtype = parse_dtype(info[1]);
   if (!info[2].IsNull()) device = parse_device(info[2]);
+  if (device) Environment::of(info.Env()).stream(*device);  // what moves there is allocated in its order
   return submit(
       info, info.Env().Undefined(), shared->device(),
       [shared, dtype, device] {
+        shared->graphs.drop();
         std::lock_guard lock(shared->tensors_mutex);
         shared->module->to(device, dtype);
       },
       [](Napi::Env env) { return env.Undefined(); });
 }
 
+// Options as text, for the kinds of captured graphs.
+std::string to_json(const Napi::Value& value) {
+  const auto json = value.Env().Global().Get("JSON").As<Napi::Object>();
+  return json.Get("stringify").As<Napi::Function>().Call(json, {value}).ToString();
+}
+
+// The whole method as one graph, or, where it has work on the CPU, each of its networks.
+NamedTensors run_with_graphs(SharedModule& shared, const std::shared_ptr<DeviceStream>& stream, int64_t capacity,
+                             const std::string& method, const std::string& kind, const NamedTensors& inputs,
+                             const Options& options) {
+  GraphRunner runner(shared.graphs, stream, capacity);
+  if (shared.module->has_host_work(method)) {
+    const NetworkRunnerScope scope(runner);
+    return shared.module->run(method, inputs, options);
+  }
+  return runner.run(kind, inputs,
+                    [&](const NamedTensors& given) { return shared.module->run(method, given, options); });
+}
+
 Napi::Value run(const Napi::CallbackInfo& info) {
+  ModuleRun parsed = parse_module_run(info, info[5]);
+  return submit_tensors(info, info[4], parsed.device, std::move(parsed.work));
+}
+
+}  // namespace
+
+ModuleRun parse_module_run(const Napi::CallbackInfo& info, const Napi::Value& graphs) {
   const auto shared = shared_of(info[0]);
   const std::string method = info[1].ToString();
   const Options options = parse_options(info[3]);
   NamedTensors inputs = unwrap_tensors(info[2]);
-  return submit_tensors(info, info[4], shared->device(), [shared, method, options, inputs = std::move(inputs)] {
-    return shared->module->run(method, inputs, options);
-  });
+  const c10::Device device = shared->device();
+  const int64_t capacity = graphs.IsNumber() ? graphs.As<Napi::Number>().Int64Value() : 0;
+  if (capacity == 0) {
+    return {device, [shared, method, options, inputs = std::move(inputs)] {
+              return shared->module->run(method, inputs, options);
+            }};
+  }
+  const auto stream = Environment::of(info.Env()).stream(device);
+  if (stream == nullptr) {
+    throw Error::argument("ERR_DEVICE", "cudaGraph", "a module on a CUDA device", device.str());
+  }
+  return {device,
+          [shared, stream, capacity, method, kind = method + to_json(info[3]), options, inputs = std::move(inputs)] {
+            // A move that was started after this run was asked for may have come before it.
+            if (shared->device() != stream->device()) return shared->module->run(method, inputs, options);
+            return run_with_graphs(*shared, stream, capacity, method, kind, inputs, options);
+          }};
 }
-
-}  // namespace
 
 void export_modules(Napi::Env env, Napi::Object exports) {
   const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {

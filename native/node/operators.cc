@@ -145,15 +145,19 @@ Operator find_operator(const std::string& name) {
 }
 
 Napi::Value run_operator(const Napi::CallbackInfo& info) {
+  OperatorRun run = parse_operator_run(info);
+  return submit_tensors(info, info[3], run.device, std::move(run.work));
+}
+
+}  // namespace
+
+OperatorRun parse_operator_run(const Napi::CallbackInfo& info) {
   const Operator function = find_operator(info[0].ToString());
   const Options options = parse_options(info[2]);
   NamedTensors inputs = unwrap_tensors(info[1]);
   const c10::Device device = device_of(inputs);
-  return submit_tensors(info, info[3], device,
-                        [function, options, inputs = std::move(inputs)] { return function(inputs, options); });
+  return {device, [function, options, inputs = std::move(inputs)] { return function(inputs, options); }};
 }
-
-}  // namespace
 
 void export_operators(Napi::Env env, Napi::Object exports) {
   exports.Set("runOperator", Napi::Function::New(env, boundary<run_operator>, "runOperator"));

@@ -58,8 +58,59 @@ void JobDelivery::settle(Napi::Env env, std::unique_ptr<Job> job) {
   }
 }
 
-Queue::Queue(JobDelivery& delivery, std::shared_ptr<std::atomic<int>> threads)
-    : delivery_(delivery), threads_(std::move(threads)), thread_([this] { loop(); }) {}
+Waiter::Waiter(JobDelivery& delivery, DeviceStream* device)
+    : delivery_(delivery), device_(device), thread_([this] { loop(); }) {}
+
+Waiter::~Waiter() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    jobs_.clear();
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Waiter::push(std::unique_ptr<Job> job) {
+  {
+    std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+void Waiter::loop() {
+  const c10::InferenceMode inference;
+  for (;;) {
+    std::unique_ptr<Job> job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    try {
+      if (device_ != nullptr) {
+        device_->finish(job->complete);
+      } else {
+        job->complete();
+      }
+    } catch (...) {
+      job->failure = std::current_exception();
+    }
+    job->complete = nullptr;
+    delivery_.finished(std::move(job));
+  }
+}
+
+Queue::Queue(JobDelivery& delivery, std::shared_ptr<std::atomic<int>> threads, std::shared_ptr<DeviceStreams> streams,
+             std::shared_ptr<DeviceStream> device)
+    : delivery_(delivery),
+      threads_(std::move(threads)),
+      streams_(std::move(streams)),
+      device_(std::move(device)),
+      thread_([this] { loop(); }) {}
 
 Queue::~Queue() {
   {
@@ -106,12 +157,21 @@ void Queue::loop() {
       jobs_.pop_front();
     }
     run(*job);
-    delivery_.finished(std::move(job));
+    end(std::move(job));
   }
 }
 
+void Queue::end(std::unique_ptr<Job> job) {
+  if (!job->complete || job->failure) {
+    delivery_.finished(std::move(job));
+    return;
+  }
+  if (waiter_ == nullptr) waiter_ = std::make_unique<Waiter>(delivery_, device_.get());
+  waiter_->push(std::move(job));
+}
+
 void Queue::run(Job& job) {
-  // Thread count and inference mode are thread-local in libtorch.
+  // Thread count, inference mode, current device and current streams are thread-local in libtorch.
   const int wanted = *threads_;
   if (wanted != applied_threads_) {
     at::set_num_threads(wanted);
@@ -119,7 +179,13 @@ void Queue::run(Job& job) {
   }
   const c10::InferenceMode inference;
   try {
-    job.execute();
+    streams_->make_current();
+    if (device_ != nullptr) {
+      device_->runtime().set_device(device_->index());
+      device_->run(job.execute);
+    } else {
+      job.execute();
+    }
   } catch (...) {
     job.failure = std::current_exception();
   }

@@ -13,7 +13,7 @@
 
 #include "native/modules/registry.h"
 #include "native/node/allocator.h"
-#include "native/node/tensors.h"
+#include "native/node/jobs.h"
 #include "native/ops/cpu/isa.h"
 
 namespace freqfusion::node {
@@ -32,8 +32,9 @@ Napi::Value info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Object result = Napi::Object::New(env);
   result.Set("torch", torch_version());
-  result.Set("cuda", at::hasCUDA());
-  result.Set("cudaDevices", at::hasCUDA() ? static_cast<int>(at::getNumGPUs()) : 0);
+  DeviceRuntime* gpus = device_runtime();
+  result.Set("cuda", gpus != nullptr);
+  result.Set("cudaDevices", gpus != nullptr ? gpus->count() : 0);
   result.Set("cpuCapability", cpu::isa_name(cpu::chosen_isa()));
   const auto kinds = module_kinds();
   Napi::Array list = Napi::Array::New(env, kinds.size());
@@ -58,9 +59,52 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// The GPU that the first argument names, with this environment's stream on it; ERR_DEVICE for the CPU.
+std::shared_ptr<DeviceStream> gpu(const Napi::CallbackInfo& info) {
+  const auto stream = Environment::of(info.Env()).stream(parse_device(info[0]));
+  if (stream == nullptr) throw Error::argument("ERR_DEVICE", "device", "a CUDA device", info[0].ToString());
+  return stream;
+}
+
+Napi::Value device_memory(const Napi::CallbackInfo& info) {
+  const auto stream = gpu(info);
+  DeviceMemory memory;
+  stream->run_beside_queue([&] { memory = stream->runtime().memory(stream->index()); });
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("allocatedBytes", static_cast<double>(memory.allocated));
+  result.Set("reservedBytes", static_cast<double>(memory.reserved));
+  result.Set("peakBytes", static_cast<double>(memory.peak));
+  result.Set("freeBytes", static_cast<double>(memory.free));
+  result.Set("totalBytes", static_cast<double>(memory.total));
+  result.Set("graphs", static_cast<double>(stream->graphs));
+  return result;
+}
+
+Napi::Value reset_peak_memory(const Napi::CallbackInfo& info) {
+  const auto stream = gpu(info);
+  stream->run_beside_queue([&] { stream->runtime().reset_peak(stream->index()); });
+  return info.Env().Undefined();
+}
+
 Napi::Value empty_cache(const Napi::CallbackInfo& info) {
   empty_allocator_cache();
+  Environment::of(info.Env()).empty_device_caches();
   return info.Env().Undefined();
+}
+
+// synchronize(device): resolves when everything that was started on the device before has been done.
+Napi::Value synchronize(const Napi::CallbackInfo& info) {
+  const c10::Device device = parse_device(info[0]);
+  const auto stream = Environment::of(info.Env()).stream(device);
+  const auto mark = std::make_shared<std::unique_ptr<DeviceEvent>>();
+  std::function<void()> execute = [] {}, complete;
+  if (stream != nullptr) {
+    execute = [stream, mark] { *mark = stream->record(); };
+    complete = [mark] { (*mark)->wait(); };
+  }
+  return submit(
+      info, info.Env().Undefined(), device, std::move(execute), [](Napi::Env env) { return env.Undefined(); },
+      std::move(complete));
 }
 
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
@@ -72,6 +116,7 @@ Napi::Value get_threads(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Environment::of(info.Env()).threads());
 }
 
+// Every device's generator as well.
 Napi::Value set_seed(const Napi::CallbackInfo& info) {
   at::manual_seed(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   return info.Env().Undefined();
@@ -97,6 +142,9 @@ void export_runtime(Napi::Env env, Napi::Object exports) {
   };
   add("info", boundary<info>);
   add("memory", boundary<memory>);
+  add("deviceMemory", boundary<device_memory>);
+  add("resetPeakMemory", boundary<reset_peak_memory>);
+  add("synchronize", boundary<synchronize>);
   add("emptyCache", boundary<empty_cache>);
   add("setThreads", boundary<set_threads>);
   add("getThreads", boundary<get_threads>);

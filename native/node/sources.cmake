@@ -6,9 +6,12 @@ if(DEFINED CMAKE_JS_INC)
   add_library(freqfusion MODULE
     ${node}/addon.cc
     ${node}/allocator.cc
+    ${node}/cuda/absent.cc
     ${node}/detection_operators.cc
+    ${node}/device_stream.cc
     ${node}/environment.cc
     ${node}/errors.cc
+    ${node}/graph_cache.cc
     ${node}/jobs.cc
     ${node}/mapped_file.cc
     ${node}/modules.cc
@@ -18,6 +21,8 @@ if(DEFINED CMAKE_JS_INC)
     ${node}/roofs.cc
     ${node}/runtime.cc
     ${node}/tensors.cc
+    ${node}/timing.cc
+    ${node}/transfers.cc
     ${CMAKE_JS_SRC})
   target_compile_definitions(freqfusion PRIVATE
     NAPI_VERSION=8 NODE_ADDON_API_CPP_EXCEPTIONS NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)

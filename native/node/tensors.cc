@@ -1,6 +1,5 @@
 #include "native/node/tensors.h"
 
-#include <ATen/Context.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -8,6 +7,9 @@
 
 #include <array>
 #include <cstring>
+
+#include "native/node/jobs.h"
+#include "native/node/transfers.h"
 
 namespace freqfusion::node {
 namespace {
@@ -66,6 +68,15 @@ at::Tensor borrow(Napi::Env env, const Bytes& bytes, at::IntArrayRef shape, at::
 
 at::Tensor first(const Napi::CallbackInfo& info) { return unwrap_tensor(info[0]); }
 
+// Wraps what `work` makes on a device. The JavaScript thread puts such work into the device's stream itself: it is
+// ordered with that of the queue, and nothing waits for it.
+template <typename Work>
+Napi::Value wrap_on(const Napi::CallbackInfo& info, c10::Device device, const Work& work) {
+  at::Tensor result;
+  Environment::of(info.Env()).run_on(device, [&] { result = work(); });
+  return wrap_tensor(info.Env(), std::move(result));
+}
+
 Napi::Value from_bytes(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Bytes bytes = bytes_of(info[0]);
@@ -91,7 +102,7 @@ Napi::Value from_bytes(const Napi::CallbackInfo& info) {
 Napi::Value full(const Napi::CallbackInfo& info) {
   const auto options = at::TensorOptions().dtype(parse_dtype(info[2])).device(parse_device(info[3]));
   const double value = info[1].As<Napi::Number>().DoubleValue();
-  return wrap_tensor(info.Env(), at::full(parse_integers(info[0]), value, options));
+  return wrap_on(info, options.device(), [&] { return at::full(parse_integers(info[0]), value, options); });
 }
 
 Napi::Value tensor_info(const Napi::CallbackInfo& info) {
@@ -111,10 +122,14 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value clone(const Napi::CallbackInfo& info) { return wrap_tensor(info.Env(), first(info).clone()); }
+Napi::Value clone(const Napi::CallbackInfo& info) {
+  const at::Tensor tensor = first(info);
+  return wrap_on(info, tensor.device(), [&] { return tensor.clone(); });
+}
 
 Napi::Value reshape(const Napi::CallbackInfo& info) {
-  return wrap_tensor(info.Env(), first(info).reshape(parse_integers(info[1])));
+  const at::Tensor tensor = first(info);
+  return wrap_on(info, tensor.device(), [&] { return tensor.reshape(parse_integers(info[1])); });
 }
 
 Napi::Value slice(const Napi::CallbackInfo& info) {
@@ -128,26 +143,36 @@ Napi::Value permute(const Napi::CallbackInfo& info) {
 
 Napi::Value contiguous(const Napi::CallbackInfo& info) {
   const auto format = info[1].ToBoolean() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-  return wrap_tensor(info.Env(), first(info).contiguous(format));
+  const at::Tensor tensor = first(info);
+  return wrap_on(info, tensor.device(), [&] { return tensor.contiguous(format); });
 }
 
 Napi::Value cat(const Napi::CallbackInfo& info) {
   const auto list = info[0].As<Napi::Array>();
   std::vector<at::Tensor> tensors;
   for (uint32_t i = 0; i < list.Length(); ++i) tensors.push_back(unwrap_tensor(list.Get(i)));
-  return wrap_tensor(info.Env(), at::cat(tensors, info[1].As<Napi::Number>().Int64Value()));
+  const int64_t dim = info[1].As<Napi::Number>().Int64Value();
+  return wrap_on(info, tensors.at(0).device(), [&] { return at::cat(tensors, dim); });
 }
 
+// To a GPU without waiting, to the CPU with: the result can be read at once.
 Napi::Value to(const Napi::CallbackInfo& info) {
-  at::Tensor tensor = first(info);
-  if (!info[2].IsNull()) tensor = tensor.to(parse_device(info[2]));
-  if (!info[1].IsNull()) tensor = tensor.to(parse_dtype(info[1]));
-  return wrap_tensor(info.Env(), std::move(tensor));
+  Environment& environment = Environment::of(info.Env());
+  const at::Tensor tensor = first(info);
+  const c10::Device device = info[2].IsNull() ? tensor.device() : parse_device(info[2]);
+  const at::ScalarType dtype = info[1].IsNull() ? tensor.scalar_type() : parse_dtype(info[1]);
+  environment.stream(tensor.device());  // a copy between two GPUs uses the streams of both
+  const auto target = environment.stream(device);
+  return wrap_on(info, device.is_cpu() ? tensor.device() : device, [&] {
+    const bool up = target != nullptr && tensor.is_cpu();
+    return (up ? upload(tensor, *target) : tensor.to(device)).to(dtype);
+  });
 }
 
 Napi::Value item(const Napi::CallbackInfo& info) {
   const at::Tensor tensor = first(info);
-  const at::Scalar scalar = tensor.item();
+  at::Scalar scalar;
+  Environment::of(info.Env()).run_on(tensor.device(), [&] { scalar = tensor.item(); });
   if (tensor.scalar_type() == at::kLong) return Napi::BigInt::New(info.Env(), scalar.toLong());
   if (tensor.scalar_type() == at::kBool) return Napi::Boolean::New(info.Env(), scalar.toBool());
   return Napi::Number::New(info.Env(), scalar.toDouble());
@@ -175,20 +200,27 @@ Napi::Value to_array_buffer(Napi::Env env, at::Tensor tensor) {
   return copy;
 }
 
-Napi::Value data_sync(const Napi::CallbackInfo& info) { return to_array_buffer(info.Env(), packed_copy(first(info))); }
-
-Napi::Value data(const Napi::CallbackInfo& info) {
-  Environment& environment = Environment::of(info.Env());
-  auto job = std::make_unique<Job>(info.Env());
-  auto copy = std::make_shared<at::Tensor>();
+Napi::Value data_sync(const Napi::CallbackInfo& info) {
   const at::Tensor tensor = first(info);
-  job->execute = [tensor, copy] { *copy = packed_copy(tensor); };
-  job->result = [copy](Napi::Env env) { return to_array_buffer(env, std::move(*copy)); };
-  const Napi::Promise promise = job->deferred.Promise();
-  Queue& queue = environment.queue(tensor.device());
-  environment.delivery().expect(info.Env());
-  queue.push(std::move(job));
-  return promise;
+  at::Tensor copy;
+  Environment::of(info.Env()).run_on(tensor.device(), [&] { copy = packed_copy(tensor); });
+  return to_array_buffer(info.Env(), std::move(copy));
+}
+
+// On a GPU the copy is put into the stream, and awaited beside the queue.
+Napi::Value data(const Napi::CallbackInfo& info) {
+  const at::Tensor tensor = first(info);
+  const auto stream = Environment::of(info.Env()).stream(tensor.device());
+  const auto copy = std::make_shared<at::Tensor>();
+  std::function<void()> execute = [tensor, copy] { *copy = packed_copy(tensor); }, complete;
+  if (stream != nullptr) {
+    const auto download = std::make_shared<Download>();
+    execute = [tensor, download, stream] { *download = Download::start(tensor, *stream); };
+    complete = [download, copy] { *copy = download->take(); };
+  }
+  return submit(
+      info, info.Env().Undefined(), tensor.device(), std::move(execute),
+      [copy](Napi::Env env) { return to_array_buffer(env, std::move(*copy)); }, std::move(complete));
 }
 
 }  // namespace
@@ -248,18 +280,8 @@ const char* dtype_name(at::ScalarType type) {
 }
 
 c10::Device parse_device(const Napi::Value& value) {
-  const std::string name = value.ToString();
-  const c10::Device device(name);
-  if (device.is_cuda()) {
-    if (!at::hasCUDA())
-      throw Error::argument("ERR_DEVICE", "device", "a device that this libtorch supports (cpu)", name);
-    const int count = static_cast<int>(at::getNumGPUs());
-    if (device.index() >= count || count == 0) {
-      throw Error::argument("ERR_DEVICE", "device", std::to_string(count) + " CUDA devices at most", name);
-    }
-    return c10::Device(c10::kCUDA, std::max<int>(device.index(), 0));
-  }
-  return device;
+  DeviceRuntime* runtime = device_runtime();
+  return choose_device(value.ToString(), runtime == nullptr ? std::nullopt : std::optional(runtime->count()));
 }
 
 std::vector<int64_t> parse_integers(const Napi::Value& value) {

@@ -12,7 +12,7 @@ namespace {
 
 at::Tensor meta(const at::Tensor& x, const at::Tensor& fc1, const at::Tensor& fc1_bias, const at::Tensor& depthwise,
                 const at::Tensor& depthwise_bias, const at::Tensor& fc2, const at::Tensor& fc2_bias, int64_t hidden) {
-  check_conv_mlp(x, {fc1, fc1_bias, depthwise, depthwise_bias, fc2, fc2_bias}, hidden);
+  check_conv_mlp(x, {fc1, fc1_bias, depthwise, depthwise_bias, fc2, fc2_bias}, hidden, PanelTypes::floating);
   return at::empty_symint(x.sym_sizes(), x.options(), at::MemoryFormat::ChannelsLast);
 }
 
@@ -28,8 +28,8 @@ at::Tensor conv_mlp(const at::Tensor& x, const ConvMlpWeights& weights, int64_t 
                  weights.fc2_bias, hidden);
 }
 
-void check_conv_mlp(const at::Tensor& x, const ConvMlpWeights& weights, int64_t hidden) {
-  check_panel_input(x, "x");
+void check_conv_mlp(const at::Tensor& x, const ConvMlpWeights& weights, int64_t hidden, PanelTypes types) {
+  check_panel_input(x, "x", types);
   check_range(hidden, 1, int64_t{1} << 30, "hidden");
   const int64_t channels = x.size(1);
   check_panels(x, weights.fc1, "fc1", hidden, channels);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "native/ops/export.h"
+#include "native/ops/panels.h"
 
 namespace freqfusion {
 
@@ -15,10 +16,11 @@ struct ConvMlpWeights {
   at::Tensor fc2, fc2_bias;              // pack_matrix [C, hidden], pack_vector
 };
 
-// x [N, C, H, W], best in channels-last memory; float32 or float64 throughout. The result lies in channels-last memory.
+// x [N, C, H, W], best in channels-last memory; float32 or float64 throughout (on a GPU any floating
+// dtype). The result lies in channels-last memory.
 FREQFUSION_API at::Tensor conv_mlp(const at::Tensor& x, const ConvMlpWeights& weights, int64_t hidden);
 
 // The same checks for every backend. Throws c10::Error.
-void check_conv_mlp(const at::Tensor& x, const ConvMlpWeights& weights, int64_t hidden);
+void check_conv_mlp(const at::Tensor& x, const ConvMlpWeights& weights, int64_t hidden, PanelTypes types);
 
 }  // namespace freqfusion

@@ -1,7 +1,6 @@
 #include "native/ops/group_norm.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/group_norm.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
@@ -15,16 +14,8 @@ using Signature = at::Tensor&(const at::Tensor&, int64_t, const at::Tensor&, con
 
 at::Tensor& meta(const at::Tensor& x, int64_t groups, const at::Tensor& weight, const at::Tensor& bias, double,
                  at::Tensor& out) {
-  check_group_norm(out, x, groups, weight, bias);
+  check_group_norm(out, x, groups, weight, bias, true);
   return out;
-}
-
-// For backends without a kernel of their own.
-at::Tensor& by_group_norm(const at::Tensor& x, int64_t groups, const at::Tensor& weight, const at::Tensor& bias,
-                          double eps, at::Tensor& out) {
-  check_group_norm(out, x, groups, weight, bias);
-  const auto type = out.scalar_type();
-  return out.copy_(at::group_norm(x.to(type), groups, weight.to(type), bias.to(type), eps, false));
 }
 
 }  // namespace
@@ -38,7 +29,7 @@ void group_norm_out(const at::Tensor& output, const at::Tensor& x, int64_t group
 }
 
 void check_group_norm(const at::Tensor& output, const at::Tensor& x, int64_t groups, const at::Tensor& weight,
-                      const at::Tensor& bias) {
+                      const at::Tensor& bias, bool keeps_type) {
   check_rank4(x, "x", "[N, C, H, W]");
   check_floating(x, "x");
   TORCH_CHECK(groups >= 1 && x.sym_size(1) % groups == 0, "expected a divisor of the ", x.sym_size(1),
@@ -48,8 +39,9 @@ void check_group_norm(const at::Tensor& output, const at::Tensor& x, int64_t gro
   check_sizes(weight, {x.sym_size(1)}, "weight");
   check_sizes(bias, {x.sym_size(1)}, "bias");
   check_sizes(output, x.sym_sizes(), "out");
-  TORCH_CHECK(output.scalar_type() == accumulator_type(x.scalar_type()), "expected ", accumulator_type(x.scalar_type()),
-              " for out, got ", output.scalar_type());
+  const auto type = accumulator_type(x.scalar_type());
+  TORCH_CHECK(output.scalar_type() == type || (keeps_type && output.scalar_type() == x.scalar_type()), "expected ",
+              type, " for out, got ", output.scalar_type());
 }
 
 }  // namespace freqfusion
@@ -60,7 +52,6 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
       "Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) { m.impl("group_norm.out", freqfusion::meta); }
-TORCH_LIBRARY_IMPL(freqfusion, CUDA, m) { m.impl("group_norm.out", freqfusion::by_group_norm); }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) {
   m.impl("group_norm.out", torch::autograd::autogradNotImplementedFallback());
 }

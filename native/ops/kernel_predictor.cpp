@@ -30,38 +30,6 @@ const c10::TypedOperatorHandle<Signature>& op() {
 
 OptionalTensor optional(const at::Tensor& tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
 
-// The results in the order of the schema: mask_lr, mask_hr; then the stages that there are.
-std::vector<at::Tensor> listed(const PredictedKernels& kernels, bool stages) {
-  std::vector<at::Tensor> list = {kernels.mask_lr};
-  if (kernels.mask_hr.defined()) list.push_back(kernels.mask_hr);
-  if (!stages) return list;
-  list.push_back(kernels.first_mask);
-  list.push_back(kernels.low);
-  if (kernels.high.defined()) list.push_back(kernels.high);
-  return list;
-}
-
-// The definition itself, by the operators that it names.
-std::vector<at::Tensor> composed(const at::Tensor& low_hr, const at::Tensor& low_lr, const OptionalTensor& high_hr,
-                                 const OptionalTensor& high_lr, int64_t lowpass_kernel, int64_t highpass_kernel,
-                                 int64_t groups, bool hamming, std::string_view border, at::ScalarType type,
-                                 bool channels_last, bool stages) {
-  const KernelPredictorOptions options{lowpass_kernel, highpass_kernel, groups, hamming, parse_border(border)};
-  check_kernel_predictor({low_hr, low_lr, high_hr.value_or(at::Tensor()), high_lr.value_or(at::Tensor())}, options);
-  const auto format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-  const CarafeOptions doubling{lowpass_kernel, groups, 2, options.border};
-  PredictedKernels kernels;
-  kernels.first_mask = kernel_normalizer(low_hr, lowpass_kernel, hamming, groups);
-  kernels.low = at::add(carafe(low_lr, kernels.first_mask, doubling), low_hr);
-  const at::Tensor mask_lr = kernel_normalizer(kernels.low, lowpass_kernel, hamming, groups);
-  kernels.mask_lr = mask_lr.to(type).contiguous(format);
-  if (high_hr) {
-    kernels.high = at::add(carafe(*high_lr, mask_lr, doubling), *high_hr);
-    kernels.mask_hr = kernel_normalizer(kernels.high, highpass_kernel, hamming, groups).to(type).contiguous(format);
-  }
-  return listed(kernels, stages);
-}
-
 std::vector<at::Tensor> meta(const at::Tensor& low_hr, const at::Tensor& low_lr, const OptionalTensor& high_hr,
                              const OptionalTensor& high_lr, int64_t lowpass_kernel, int64_t highpass_kernel,
                              int64_t groups, bool hamming, std::string_view border, at::ScalarType type,
@@ -91,8 +59,11 @@ std::vector<at::Tensor> autograd(const at::Tensor& low_hr, const at::Tensor& low
                                  bool channels_last, bool stages) {
   const auto wants = [](const OptionalTensor& tensor) { return tensor && tensor->requires_grad(); };
   if (at::GradMode::is_enabled() && (wants(low_hr) || wants(low_lr) || wants(high_hr) || wants(high_lr))) {
-    return composed(low_hr, low_lr, high_hr, high_lr, lowpass_kernel, highpass_kernel, groups, hamming, border, type,
-                    channels_last, stages);
+    const KernelPredictorOptions options{lowpass_kernel, highpass_kernel, groups, hamming, parse_border(border)};
+    return listed(
+        compose_kernels({low_hr, low_lr, high_hr.value_or(at::Tensor()), high_lr.value_or(at::Tensor())}, options, type,
+                        channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous),
+        stages);
   }
   at::AutoDispatchBelowADInplaceOrView below_autograd;
   return op().call(low_hr, low_lr, high_hr, high_lr, lowpass_kernel, highpass_kernel, groups, hamming, border, type,
@@ -134,6 +105,33 @@ void check_kernel_predictor(const KernelLogits& logits, const KernelPredictorOpt
               ") for low_lr with border \"reflect\", got ", lr.sym_size(2), " x ", lr.sym_size(3));
 }
 
+std::vector<at::Tensor> listed(const PredictedKernels& kernels, bool stages) {
+  std::vector<at::Tensor> list = {kernels.mask_lr};
+  if (kernels.mask_hr.defined()) list.push_back(kernels.mask_hr);
+  if (!stages) return list;
+  list.push_back(kernels.first_mask);
+  list.push_back(kernels.low);
+  if (kernels.high.defined()) list.push_back(kernels.high);
+  return list;
+}
+
+PredictedKernels compose_kernels(const KernelLogits& logits, const KernelPredictorOptions& options, at::ScalarType type,
+                                 at::MemoryFormat format) {
+  check_kernel_predictor(logits, options);
+  const int64_t low = options.lowpass_kernel, groups = options.groups;
+  const CarafeOptions doubling{low, groups, 2, options.border};
+  PredictedKernels kernels;
+  kernels.first_mask = kernel_normalizer(logits.low_hr, low, options.hamming, groups);
+  kernels.low = at::add(carafe(logits.low_lr, kernels.first_mask, doubling), logits.low_hr);
+  const at::Tensor mask_lr = kernel_normalizer(kernels.low, low, options.hamming, groups);
+  kernels.mask_lr = mask_lr.to(type).contiguous(format);
+  if (!logits.high_hr.defined()) return kernels;
+  kernels.high = at::add(carafe(logits.high_lr, mask_lr, doubling), logits.high_hr);
+  kernels.mask_hr =
+      kernel_normalizer(kernels.high, options.highpass_kernel, options.hamming, groups).to(type).contiguous(format);
+  return kernels;
+}
+
 PredictedKernels kernel_predictor(const KernelLogits& logits, const KernelPredictorOptions& options,
                                   at::ScalarType type, at::MemoryFormat format, bool stages) {
   std::vector<at::Tensor> list =
@@ -160,5 +158,4 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
       "bool stages=False) -> Tensor[]");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) { m.impl("kernel_predictor", freqfusion::meta); }
-TORCH_LIBRARY_IMPL(freqfusion, CUDA, m) { m.impl("kernel_predictor", freqfusion::composed); }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) { m.impl("kernel_predictor", freqfusion::autograd); }

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "native/ops/border.h"
 #include "native/ops/export.h"
 
@@ -36,6 +38,12 @@ struct PredictedKernels {
 // The masks have dtype `type` and lie in `format`. Differentiable. Throws c10::Error for arguments that do not fit.
 FREQFUSION_API PredictedKernels kernel_predictor(const KernelLogits& logits, const KernelPredictorOptions& options,
                                                  at::ScalarType type, at::MemoryFormat format, bool stages = false);
+
+// The same, composed of the operators that name it: what gradients go through, and what a backend falls back to.
+PredictedKernels compose_kernels(const KernelLogits& logits, const KernelPredictorOptions& options, at::ScalarType type,
+                                 at::MemoryFormat format);
+// The results in the order of the operator's schema: mask_lr, mask_hr; then, with `stages`, first_mask, low and high.
+std::vector<at::Tensor> listed(const PredictedKernels& kernels, bool stages);
 
 // The same checks for every backend.
 void check_kernel_predictor(const KernelLogits& logits, const KernelPredictorOptions& options);

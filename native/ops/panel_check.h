@@ -7,9 +7,13 @@
 
 namespace freqfusion {
 
-// 16-bit maps are converted by the caller, once: these operators exist so that values stay in the registers.
-inline void check_panel_input(const at::Tensor& x, const char* name) {
+// What a backend takes. On a CPU 16-bit maps are converted by the caller, once: these operators exist so that values
+// stay in the registers. A GPU computes 16-bit maps in 16 bits, its sums in float32.
+enum class PanelTypes { wide, floating };
+
+inline void check_panel_input(const at::Tensor& x, const char* name, PanelTypes types) {
   check_rank4(x, name, "[N, C, H, W]");
+  if (types == PanelTypes::floating) return check_floating(x, name);
   TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble, "expected float32 or float64 for ", name,
               ", got ", x.scalar_type());
 }

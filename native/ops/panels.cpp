@@ -5,21 +5,26 @@
 namespace freqfusion {
 namespace {
 
-// [channels, n] -> [panels, n, 16].
-at::Tensor pack(const at::Tensor& rows) {
+// [channels, n] -> [panels, n, 16], a view.
+at::Tensor cut(const at::Tensor& rows) {
   const int64_t panels = panels_of(rows.size(0));
   const int64_t missing = panels * kPanelOutputs - rows.size(0);
   const at::Tensor whole = missing == 0 ? rows : at::constant_pad_nd(rows, {0, 0, 0, missing});
-  return whole.view({panels, kPanelOutputs, rows.size(1)}).transpose(1, 2).contiguous();
+  return whole.view({panels, kPanelOutputs, rows.size(1)}).transpose(1, 2);
+}
+
+at::Tensor rows_of(const at::Tensor& weight) {
+  return weight.reshape({weight.size(0), weight.numel() / weight.size(0)});
 }
 
 }  // namespace
 
 at::Tensor pack_matrix(const at::Tensor& weight) {
-  return pack(weight.reshape({weight.size(0), weight.numel() / weight.size(0)}));
+  const at::Tensor panels = cut(rows_of(weight).contiguous());
+  return weight.is_cuda() ? panels : panels.contiguous();
 }
 
-at::Tensor pack_depthwise(const at::Tensor& weight) { return pack_matrix(weight); }
+at::Tensor pack_depthwise(const at::Tensor& weight) { return cut(rows_of(weight)).contiguous(); }
 
 at::Tensor pack_vector(const at::Tensor& values) {
   const int64_t missing = panels_of(values.size(0)) * kPanelOutputs - values.size(0);

@@ -13,7 +13,8 @@ namespace {
 at::Tensor meta(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                 int64_t out_channels, std::string_view activation, const std::optional<at::Tensor>& factor,
                 const std::optional<at::Tensor>& residual, const std::optional<at::Tensor>& residual_scale) {
-  check_pointwise_conv(x, weight, bias, out_channels, {activation, factor, residual, residual_scale});
+  check_pointwise_conv(x, weight, bias, out_channels, {activation, factor, residual, residual_scale},
+                       PanelTypes::floating);
   return at::empty_symint({x.sym_size(0), out_channels, x.sym_size(2), x.sym_size(3)}, x.options(),
                           at::MemoryFormat::ChannelsLast);
 }
@@ -32,8 +33,8 @@ at::Tensor pointwise_conv(const at::Tensor& x, const at::Tensor& weight, const s
 }
 
 void check_pointwise_conv(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                          int64_t out_channels, const PointwiseConvExtras& extras) {
-  check_panel_input(x, "x");
+                          int64_t out_channels, const PointwiseConvExtras& extras, PanelTypes types) {
+  check_panel_input(x, "x", types);
   check_range(out_channels, 1, int64_t{1} << 30, "out_channels");
   check_panels(x, weight, "weight", out_channels, x.sym_size(1));
   if (bias) check_panel_vector(x, *bias, "bias", out_channels);

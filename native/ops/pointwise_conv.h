@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "native/ops/export.h"
+#include "native/ops/panels.h"
 
 namespace freqfusion {
 
@@ -13,7 +14,7 @@ namespace freqfusion {
 //   y = act(W x + bias) * factor + residual * residual_scale
 // x [N, in, H, W], best in channels-last memory; weight in panels (pack_matrix); bias and residual_scale [panels * 16]
 // (pack_vector); factor and residual [N, out, H, W]. activation: "none", "relu" or "gelu" (exact). float32 or
-// float64 throughout. The result lies in channels-last memory.
+// float64 throughout, on a GPU any floating dtype. The result lies in channels-last memory.
 struct PointwiseConvExtras {
   std::string_view activation = "none";
   std::optional<at::Tensor> factor = std::nullopt, residual = std::nullopt;
@@ -25,6 +26,6 @@ FREQFUSION_API at::Tensor pointwise_conv(const at::Tensor& x, const at::Tensor& 
 
 // The same checks for every backend. Throws c10::Error.
 void check_pointwise_conv(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                          int64_t out_channels, const PointwiseConvExtras& extras);
+                          int64_t out_channels, const PointwiseConvExtras& extras, PanelTypes types);
 
 }  // namespace freqfusion

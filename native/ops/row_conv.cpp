@@ -1,7 +1,6 @@
 #include "native/ops/row_conv.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -37,18 +36,6 @@ at::Tensor meta(const at::Tensor& x, const at::Tensor& weight, const std::option
   check_row_conv(x, weight, bias.value_or(at::Tensor()), dilation);
   const std::array<c10::SymInt, 4> sizes{x.sym_size(0), weight.sym_size(0), x.sym_size(2), x.sym_size(3)};
   return empty_rows_symint(sizes, x.options().dtype(accumulator_type(x.scalar_type())).memory_format(std::nullopt));
-}
-
-// For backends without a kernel of their own.
-at::Tensor by_conv2d(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                     int64_t dilation) {
-  check_row_conv(x, weight, bias.value_or(at::Tensor()), dilation);
-  const int64_t padding = padding_of(weight, dilation);
-  const auto type = accumulator_type(x.scalar_type());
-  const at::Tensor result =
-      at::conv2d(x, weight.to(x.scalar_type()),
-                 bias ? std::optional<at::Tensor>(bias->to(x.scalar_type())) : std::nullopt, 1, padding, dilation);
-  return empty_rows(result.sizes(), result.options().dtype(type)).copy_(result);
 }
 
 struct RowConvFunction : torch::autograd::Function<RowConvFunction> {
@@ -114,5 +101,4 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
   m.def("row_conv(Tensor x, Tensor weight, Tensor? bias=None, int dilation=1) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) { m.impl("row_conv", freqfusion::meta); }
-TORCH_LIBRARY_IMPL(freqfusion, CUDA, m) { m.impl("row_conv", freqfusion::by_conv2d); }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) { m.impl("row_conv", freqfusion::autograd); }

@@ -20,7 +20,7 @@ at::Tensor meta(const at::Tensor& hr, const at::Tensor& lr, const at::Tensor& in
   return at::empty_symint({lr.sym_size(0), init_pos.sym_size(1), lr.sym_size(2), lr.sym_size(3)}, lr.options());
 }
 
-// The definition itself: for gradients, and for backends without a kernel of their own.
+// The definition itself, for gradients.
 at::Tensor composed(const at::Tensor& hr, const at::Tensor& lr, const at::Tensor& init_pos, bool scaled) {
   check_sampling_offset(hr, lr, init_pos, scaled);
   const at::Tensor both = at::add(at::pixel_unshuffle(hr, 2), lr), start = init_pos.to(hr.scalar_type());
@@ -71,5 +71,4 @@ TORCH_LIBRARY_FRAGMENT(freqfusion, m) {
   m.def("sampling_offset(Tensor hr, Tensor lr, Tensor init_pos, bool scaled=True) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(freqfusion, Meta, m) { m.impl("sampling_offset", freqfusion::meta); }
-TORCH_LIBRARY_IMPL(freqfusion, CUDA, m) { m.impl("sampling_offset", freqfusion::composed); }
 TORCH_LIBRARY_IMPL(freqfusion, Autograd, m) { m.impl("sampling_offset", freqfusion::autograd); }

@@ -23,6 +23,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/row_conv.cpp
   ${ops}/sampling_offset.cpp
   ${ops}/strip_convs.cpp
+  ${ops}/winograd_conv.cpp
   ${ops}/cpu/carafe.cpp
   ${ops}/cpu/conv_mlp.cpp
   ${ops}/cpu/group_norm.cpp
@@ -45,6 +46,7 @@ add_library(freqfusion_ops SHARED
   ${ops}/cpu/row_conv.cpp
   ${ops}/cpu/sampling_offset.cpp
   ${ops}/cpu/strip_convs.cpp
+  ${ops}/cpu/winograd_conv.cpp
   ${ops}/cpu/isa.cpp)
 
 # Compiled once per instruction set; isa.cpp chooses at run time. These files use no std templates: a weak symbol
@@ -67,7 +69,8 @@ set(kernel_sources
   ${ops}/cpu/roofs_kernels.cpp
   ${ops}/cpu/row_conv_kernels.cpp
   ${ops}/cpu/sampling_offset_kernels.cpp
-  ${ops}/cpu/strip_convs_kernels.cpp)
+  ${ops}/cpu/strip_convs_kernels.cpp
+  ${ops}/cpu/winograd_conv_kernels.cpp)
 set(isa_names baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND isa_names avx2 avx512)

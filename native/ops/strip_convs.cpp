@@ -11,7 +11,7 @@ namespace freqfusion {
 namespace {
 
 at::Tensor meta(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  check_strip_convs(x, weight, bias);
+  check_strip_convs(x, weight, bias, PanelTypes::floating);
   return at::empty_symint(x.sym_sizes(), x.options(), at::MemoryFormat::ChannelsLast);
 }
 
@@ -24,8 +24,8 @@ at::Tensor strip_convs(const at::Tensor& x, const at::Tensor& weight, const at::
   return op.call(x, weight, bias);
 }
 
-void check_strip_convs(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  check_panel_input(x, "x");
+void check_strip_convs(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, PanelTypes types) {
+  check_panel_input(x, "x", types);
   check_panels(x, weight, "weight", x.size(1), 103);
   check_panels(x, bias, "bias", x.size(1), 7);
 }

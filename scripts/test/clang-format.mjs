@@ -6,9 +6,11 @@ import { runAttached, runCommand } from '../libtorch/process.mjs';
 export const VERSION = 19;
 
 function nativeFiles(root) {
-  return readdirSync(join(root, 'native'), { recursive: true })
+  return ['native', join('test', 'native')]
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
+    )
     .filter((name) => /\.(h|cc|cpp|cu)$/.test(name))
-    .map((name) => join('native', name))
     .sort();
 }
 

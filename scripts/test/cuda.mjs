@@ -1,25 +1,34 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { readJson } from '../build-key.mjs';
 import { RECORD } from '../build-native.mjs';
 import { runAttached, runCommand } from '../libtorch/process.mjs';
 import { runPython } from './python.mjs';
+import { fromLastLine } from './report.mjs';
 
 /** The oldest and the newest architecture of the default list. */
 const ARCHITECTURES = ['80', '90'];
 const ON_CPU = 'freqfusion_ops_cuda_on_cpu';
-/** The operators whose CUDA kernels run on the CPU in this test, and one that calls them. */
+/** The addon's dealings with its GPUs, by themselves and within the addon, on a GPU that is made up. */
+const DEVICE_TEST = 'freqfusion_device_test';
+const FAKE_GPU = 'freqfusion_fake_gpu';
+/** The operators whose CUDA kernels, and the glue around them, run on the CPU in this test. */
 const OPERATORS = [
-  'carafe',
-  'high_pass',
-  'kernel_normalizer',
-  'local_similarity',
-  'mask_paste',
-  'nms',
-  'offset_sampler',
-  'roi_align',
+  ...['carafe', 'conv_mlp', 'group_norm', 'high_pass', 'kernel_normalizer', 'kernel_predictor'],
+  ...['local_similarity', 'mask_paste', 'nmf', 'nms', 'offset_sampler', 'pointwise_conv', 'roi_align'],
+  ...['row_conv', 'sampling_offset', 'strip_convs'],
 ];
+/** Golden families of modules that are made of them. */
+const MODULES = ['freqfusion', 'segnext'];
 
 /** nvcc from PATH, CUDA_HOME or /usr/local/cuda, or undefined. */
 function findNvcc() {
@@ -98,6 +107,32 @@ async function checkGlue(root, headers, folder, files) {
   return counts;
 }
 
+async function runProgram(command, args, env) {
+  let output = '';
+  const status = await runAttached(command, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    onOutput: (text) => {
+      output += text;
+      process.stdout.write(text);
+    },
+  });
+  const { passed = 0, failed = 0 } = fromLastLine(output) ?? {};
+  return { passed, failed: failed || (status === 0 ? 0 : 1) };
+}
+
+/** Retries, losses, streams and graphs: nothing of it needs a GPU, but none may be there. */
+async function runPolicy(root) {
+  const release = join(root, 'build', 'Release');
+  const build = ['--build', join(root, 'build'), '--parallel', '2', '--target', DEVICE_TEST, FAKE_GPU];
+  if ((await runAttached('cmake', build)) !== 0) return { failed: 1 };
+  const alone = await runProgram(join(release, DEVICE_TEST), [], {});
+  const within = await runProgram(process.execPath, [join(root, 'test', 'native', 'addon_test.cjs')], {
+    FREQFUSION_ADDON: join(release, `${FAKE_GPU}.node`),
+  });
+  return { passed: alone.passed + within.passed, failed: alone.failed + within.failed };
+}
+
 /** The same kernels, their blocks and threads in a loop on the CPU, under the tests of the operators. */
 async function runOnCpu(root) {
   const status = await runAttached('cmake', [
@@ -117,6 +152,33 @@ async function runOnCpu(root) {
   });
 }
 
+/** The addon with that library in place of its own: the modules' golden cases through the kernels and their glue. */
+async function runModules(root, folder) {
+  const release = join(root, 'build', 'Release');
+  const addon = join(folder, 'freqfusion.node');
+  copyFileSync(join(release, 'freqfusion.node'), addon);
+  copyFileSync(join(release, `lib${ON_CPU}.so`), join(folder, 'libfreqfusion_ops.so'));
+  let output = '';
+  const families = MODULES.map((family) => join('test', 'goldens', family));
+  const status = await runAttached(
+    process.execPath,
+    [join('dist', 'cli', 'main.js'), 'verify', ...families],
+    {
+      cwd: root,
+      env: { ...process.env, FREQFUSION_ADDON: addon },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      onOutput: (text) => {
+        output += text;
+      },
+    },
+  );
+  const counted = fromLastLine(output) ?? { passed: 0, failed: 1 };
+  if (status !== 0) console.log(output);
+  const good = status === 0 && counted.failed === 0;
+  console.log(`${good ? 'ok' : 'FAILED'} golden cases of ${MODULES.join(' and ')} (lib${ON_CPU})`);
+  return { passed: counted.passed, failed: counted.failed || (good ? 0 : 1) };
+}
+
 /** Everything about CUDA that can be tested without a GPU, and by name what cannot. */
 export async function testCuda(root) {
   const total = {
@@ -133,18 +195,22 @@ export async function testCuda(root) {
     total.skipped.push('CUDA kernels: they are built on Linux');
     return total;
   }
-  const sources = readdirSync(join(root, 'native', 'ops', 'cuda')).map((name) => `native/ops/cuda/${name}`);
+  const sources = ['native/ops/cuda', 'native/node/cuda'].flatMap((folder) =>
+    readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),
+  );
   const kernels = sources.filter((name) => name.endsWith('.cu'));
-  const glue = sources.filter((name) => name.endsWith('.cpp'));
+  const glue = sources.filter((name) => /\.(cpp|cc)$/.test(name));
+  add(await runPolicy(root));
   add(await runOnCpu(root));
-  const nvcc = findNvcc();
-  if (nvcc === undefined) {
-    const reason = 'expected nvcc on PATH, in CUDA_HOME or in /usr/local/cuda, got none';
-    total.skipped.push(...[...kernels, ...glue].map((name) => `${name}: ${reason}`));
-    return total;
-  }
   const folder = mkdtempSync(join(tmpdir(), 'freqfusion-cuda-'));
   try {
+    add(await runModules(root, folder));
+    const nvcc = findNvcc();
+    if (nvcc === undefined) {
+      const reason = 'expected nvcc on PATH, in CUDA_HOME or in /usr/local/cuda, got none';
+      total.skipped.push(...[...kernels, ...glue].map((name) => `${name}: ${reason}`));
+      return total;
+    }
     add(await compileKernels(root, nvcc, folder, kernels));
     const headers = await cudaHeaders(nvcc);
     if (headers === undefined) {

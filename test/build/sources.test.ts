@@ -22,7 +22,10 @@ function matching(pattern: RegExp, folder = 'native/'): string[] {
 
 test('every C++ file is built, by cmake-js and by node-gyp alike', () => {
   const listed = ['ops', 'kernels', 'modules', 'node'].flatMap((layer) => gypList(layer));
-  const written = NATIVE.filter((name) => /\.(cpp|cc)$/.test(name) && !name.startsWith('native/ops/cuda/'));
+  // Of the files that call CUDA, node-gyp builds the twin that says that there is none.
+  const cuda = (name: string): boolean =>
+    /^native\/(ops|node)\/cuda\//.test(name) && !/absent\.cc$/.test(name);
+  const written = NATIVE.filter((name) => /\.(cpp|cc)$/.test(name) && !cuda(name));
   expect([...listed].sort()).toEqual([...written].sort());
 });
 
@@ -33,6 +36,16 @@ test('every CUDA file is in the list of cmake: node-gyp builds for the CPU alone
   );
   const written = NATIVE.filter((name) => /^native\/ops\/cuda\/.*\.(cu|cpp)$/.test(name));
   expect(listed.sort()).toEqual([...written].sort());
+});
+
+test('only the CUDA files of the addon see CUDA, and cmake has them all', () => {
+  const text = readFileSync(join(ROOT, 'native', 'node', 'cuda', 'sources.cmake'), 'utf8');
+  const listed = [...text.matchAll(/\$\{node_cuda\}\/(\w+\.cc)/g)].map(
+    ([, name]) => `native/node/cuda/${name}`,
+  );
+  const calling = matching(/#include <(cuda|c10\/cuda|ATen\/cuda)/, 'native/node/');
+  expect(calling.sort()).toEqual(listed.sort());
+  expect(matching(/#include <(cuda|c10\/cuda|ATen\/cuda)/, 'native/modules/')).toEqual([]);
 });
 
 test('the CUDA kernels see no header of libtorch: nvcc compiles them in seconds, against any version', () => {

@@ -18,7 +18,7 @@ OPERATORS = [
     *(f"{name}{part}" for name in ("carafe", "kernel_normalizer", "local_similarity", "offset_sampler", "roi_align")
       for part in ("", ".out", "_backward")),
     "conv_mlp", "group_norm.out", "high_pass", "high_pass.out", "kernel_predictor", "mask_paste", "mask_runs", "nmf", "nms",
-    "pointwise_conv", "roi_extract", "row_conv", "sampling_offset", "strip_convs",
+    "pointwise_conv", "roi_extract", "row_conv", "sampling_offset", "strip_convs", "winograd_conv", "winograd_weight",
 ]  # fmt: skip
 # Made of other operators: one kernel for all devices, and PyTorch's own gradients.
 COMPOSED = ["batched_nms", "bbox2delta", "delta2bbox", "multiclass_nms", "roi_levels"]

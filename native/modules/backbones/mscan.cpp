@@ -48,7 +48,7 @@ struct PatchConv {
 
   PatchConv(const Conv2d& conv, const BatchNorm2d& norm) {
     const ConvWeights folded = before(weights_of(conv), affine_of(norm));
-    const at::ScalarType dtype = compute_type(conv.weight.scalar_type());
+    const at::ScalarType dtype = compute_type(conv.weight);
     weight = folded.weight.to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
     bias = folded.bias.to(dtype);
   }
@@ -229,7 +229,7 @@ class Block final : public Module {
   };
 
   Folded fold() const {
-    const at::ScalarType dtype = compute_type(layer_scale_1_.scalar_type());
+    const at::ScalarType dtype = compute_type(layer_scale_1_);
     const auto scaled = [](const at::Tensor& layer_scale, const ConvWeights& conv) {
       const at::Tensor scale = layer_scale.to(at::kDouble);
       return before(conv, {scale, at::zeros_like(scale)});
@@ -360,7 +360,7 @@ const at::Tensor& Mscan::first_parameter() const { return stages_.front()->stem(
 std::vector<at::Tensor> Mscan::forward(const at::Tensor& image) const {
   check_feature_map(image, "image", options_.in_channels, first_parameter());
   std::vector<at::Tensor> outputs;
-  at::Tensor x = image.to(compute_type(image.scalar_type())).contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = image.to(compute_type(image)).contiguous(at::MemoryFormat::ChannelsLast);
   for (const auto& stage : stages_) outputs.push_back(x = stage->forward(x));
   return outputs;
 }

@@ -27,8 +27,8 @@ class Mscan final : public Module {
   ~Mscan() override;
 
   // image [N, in_channels, H, W] -> the stages' maps, finest first: [N, embed_dims[i], H / 2^(i + 2), ...], rounded
-  // up, in channels-last memory and in the type that the network computes in (compute_type: float32 for 16-bit ones).
-  // ERR_SHAPE, ERR_DTYPE, ERR_DEVICE for an image that does not fit.
+  // up, in channels-last memory and in the type that the network computes in (compute_type: float32 for 16-bit ones on
+  // a CPU). ERR_SHAPE, ERR_DTYPE, ERR_DEVICE for an image that does not fit.
   std::vector<at::Tensor> forward(const at::Tensor& image) const;
 
   // Convolutions normal(0, sqrt(2 / fan_out)), biases 0, norms 1 and 0, layer scales 0.01.

@@ -3,6 +3,7 @@
 #include <ATen/ops/_upsample_nearest_exact2d.h>
 #include <ATen/ops/adaptive_avg_pool2d.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/replication_pad2d.h>
 #include <ATen/ops/upsample_bicubic2d.h>
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include "native/modules/error.h"
@@ -201,10 +203,10 @@ void FreqFusion::guide_by_filters(Guidance& guidance, const Kind& kind, Masks wa
 
   logits.low_hr = encode(encoder_, guidance.hr, "contentEncoderCall0", stages);
   // One kernel takes all the logits; the stages below stand in the order of the reference's calls all the same.
-  logits.low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", nullptr);
   if (wanted == Masks::low_and_high) {
-    logits.high_lr = encode(*encoder2_, guidance.lr, "contentEncoder2Call1", nullptr);
+    std::tie(logits.low_lr, logits.high_lr) = encode_both(guidance.lr);
   } else {
+    logits.low_lr = encode(encoder_, guidance.lr, "contentEncoderCall1", nullptr);
     logits.high_hr.reset();
   }
   PredictedKernels kernels = kernel_predictor(logits,
@@ -261,6 +263,22 @@ at::Tensor FreqFusion::encode(const Conv2d& encoder, const at::Tensor& x, const 
   return logits;
 }
 
+std::pair<at::Tensor, at::Tensor> FreqFusion::encode_both(const at::Tensor& x) const {
+  const int64_t dilation = options_.encoder_dilation;
+  if (!x.is_cuda()) {
+    return {row_conv(x, encoder_.weight, encoder_.bias, dilation),
+            row_conv(x, encoder2_->weight, encoder2_->bias, dilation)};
+  }
+  if (!joined_encoders_) {
+    const auto type = accumulator_type(encoder_.weight.scalar_type());
+    joined_encoders_.emplace(JoinedConv{at::cat({encoder_.weight, encoder2_->weight}).to(type),
+                                        at::cat({encoder_.bias, encoder2_->bias}).to(type)});
+  }
+  const at::Tensor both = row_conv(x, joined_encoders_->weight, joined_encoders_->bias, dilation);
+  const int64_t low = encoder_.out_channels();
+  return {both.narrow(1, 0, low), both.narrow(1, low, encoder2_->out_channels())};
+}
+
 at::Tensor FreqFusion::normalize(const at::Tensor& logits, int64_t kernel, int call, Trace* stages) const {
   at::Tensor mask = kernel_normalizer(logits, kernel, options_.hamming_window, options_.up_group);
   trace_normalized(stages, call, logits, mask);
@@ -289,6 +307,7 @@ void FreqFusion::initialize(at::Generator& generator) {
   // The reference's xavier pass reaches the sampler after the sampler has initialised itself: offsets start large.
   if (sampler_) sampler_->fill_xavier(generator);
   if (encoder2_) fill_conv_normal(*encoder2_, 0.001, generator);
+  changed();
 }
 
 // The kernels compute their window: a checkpoint with another one would silently give wrong results.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "native/modules/fusion/freqfusion_options.h"
 #include "native/modules/fusion/offset_generator.h"
@@ -38,6 +39,7 @@ class FreqFusion final : public Module {
 
  protected:
   void loaded() override;
+  void changed() override { joined_encoders_.reset(); }
 
  private:
   // Both maps at sizes that the flow can take, and the size to crop its results to.
@@ -64,6 +66,8 @@ class FreqFusion final : public Module {
   void guide_by_sum(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const;
   void guide_by_resized(Guidance& guidance, const Kind& kind, Masks wanted, Trace* stages) const;
   at::Tensor encode(const Conv2d& encoder, const at::Tensor& x, const char* stage, Trace* stages) const;
+  // The logits of both encoders from one map.
+  std::pair<at::Tensor, at::Tensor> encode_both(const at::Tensor& x) const;
   // `call` numbers it among the reference's calls, for the stages.
   at::Tensor normalize(const at::Tensor& logits, int64_t kernel, int call, Trace* stages) const;
   CarafeOptions filter(int64_t kernel, int64_t scale) const;
@@ -75,6 +79,7 @@ class FreqFusion final : public Module {
   Conv2d hr_compressor_, lr_compressor_, encoder_;
   std::optional<OffsetGenerator> sampler_;
   std::optional<Conv2d> encoder2_;
+  mutable std::optional<JoinedConv> joined_encoders_;
 };
 
 // Kind "freqfusion". Methods, each taking {hrFeat, lrFeat} and the option `stages`:

@@ -1,6 +1,7 @@
 #include "native/modules/fusion/offset_generator.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 
 #include "native/modules/error.h"
@@ -118,19 +119,33 @@ OffsetGenerator::Features OffsetGenerator::features(const at::Tensor& x, const s
     normed.copy_(x);
   }
   local_similarity_out(similarity, normed, options_.local_window, kDilation, Similarity::cosine);
-  if (options_.direction_feat == DirectionFeat::sim) return {similarity, normed};
-  return {both, both};
+  if (options_.direction_feat == DirectionFeat::sim) return {both, similarity, normed};
+  return {both, both, both};
 }
 
-at::Tensor OffsetGenerator::guide(const Features& features, const Conv2d& offset,
-                                  const std::optional<Conv2d>& scale) const {
+at::Tensor OffsetGenerator::guide(const Features& features, const Conv2d& offset, const std::optional<Conv2d>& scale,
+                                  std::optional<JoinedConv>& joined) const {
   if (!scale) return row_conv(features.direction, offset.weight, offset.bias);
-  if (options_.direction_feat == DirectionFeat::sim) {
+  // Each of the two takes a part of the channels: on a CPU the other part's zeros are not worth multiplying, on a GPU
+  // another launch and the copies of a concatenation cost more.
+  if (options_.direction_feat == DirectionFeat::sim && !features.both.is_cuda()) {
     return at::cat({row_conv(features.direction, offset.weight, offset.bias),
                     row_conv(features.magnitude, scale->weight, scale->bias)},
                    1);
   }
-  return row_conv(features.direction, at::cat({offset.weight, scale->weight}), at::cat({offset.bias, scale->bias}));
+  if (!joined) joined.emplace(join(offset, *scale));
+  return row_conv(features.both, joined->weight, joined->bias);
+}
+
+JoinedConv OffsetGenerator::join(const Conv2d& offset, const Conv2d& scale) const {
+  at::Tensor directions = offset.weight, scales = scale.weight;
+  if (options_.direction_feat == DirectionFeat::sim) {
+    // Channels of `both`: the features, then the similarities.
+    directions = at::constant_pad_nd(directions, {0, 0, 0, 0, scales.size(1), 0});
+    scales = at::constant_pad_nd(scales, {0, 0, 0, 0, 0, offset.weight.size(1)});
+  }
+  const auto type = accumulator_type(directions.scalar_type());
+  return {at::cat({directions, scales}).to(type), at::cat({offset.bias, scale.bias}).to(type)};
 }
 
 at::Tensor OffsetGenerator::offset(const at::Tensor& hr_x, const at::Tensor& lr_x, Trace* stages) const {
@@ -138,8 +153,9 @@ at::Tensor OffsetGenerator::offset(const at::Tensor& hr_x, const at::Tensor& lr_
   const Features lr = features(lr_x, norm_lr_);
   trace(stages, "hrSim", hr.direction);
   trace(stages, "lrSim", lr.direction);
-  const at::Tensor offset = sampling_offset(guide(hr, hr_offset_, hr_direct_scale_), guide(lr, offset_, direct_scale_),
-                                            init_pos_, direct_scale_.has_value());
+  const at::Tensor offset =
+      sampling_offset(guide(hr, hr_offset_, hr_direct_scale_, joined_hr_),
+                      guide(lr, offset_, direct_scale_, joined_lr_), init_pos_, direct_scale_.has_value());
   trace(stages, "offset", offset);
   return offset;
 }
@@ -188,6 +204,7 @@ void OffsetGenerator::initialize(uint64_t seed) {
     fill_constant((*scale)->bias, 0);
   }
   reset_norms();
+  changed();
 }
 
 void OffsetGenerator::fill_xavier(at::Generator& generator) {
@@ -196,6 +213,7 @@ void OffsetGenerator::fill_xavier(at::Generator& generator) {
   fill_conv_xavier(hr_offset_, generator);
   if (hr_direct_scale_) fill_conv_xavier(*hr_direct_scale_, generator);
   reset_norms();
+  changed();
 }
 
 void OffsetGenerator::reset_norms() {

@@ -47,15 +47,24 @@ class OffsetGenerator final : public Module {
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
 
+ protected:
+  void changed() override {
+    joined_hr_.reset();
+    joined_lr_.reset();
+  }
+
  private:
   // The inputs of the offset and of the scale convolutions at one resolution: views of one map that holds the
   // normalised features and, behind them, their similarities.
   struct Features {
-    at::Tensor direction, magnitude;
+    at::Tensor both, direction, magnitude;
   };
   Features features(const at::Tensor& x, const std::optional<GroupNorm>& norm) const;
   // Directions, then (with direct scales) the scales' logits, at one resolution.
-  at::Tensor guide(const Features& features, const Conv2d& offset, const std::optional<Conv2d>& scale) const;
+  at::Tensor guide(const Features& features, const Conv2d& offset, const std::optional<Conv2d>& scale,
+                   std::optional<JoinedConv>& joined) const;
+  // One convolution of `both` that gives directions and scales.
+  JoinedConv join(const Conv2d& offset, const Conv2d& scale) const;
   at::Tensor offset(const at::Tensor& hr_x, const at::Tensor& lr_x, Trace* stages) const;
   void check_maps(const at::Tensor& hr_x, const at::Tensor& lr_x, const at::Tensor& feat2sample) const;
   void reset_norms();
@@ -67,6 +76,7 @@ class OffsetGenerator final : public Module {
   Conv2d hr_offset_;
   std::optional<Conv2d> hr_direct_scale_;
   std::optional<GroupNorm> norm_hr_, norm_lr_;
+  mutable std::optional<JoinedConv> joined_hr_, joined_lr_;
 };
 
 // Kind "offset_generator". Options: inChannels (required), scale (2 alone), style ('lp' alone), groups 4,

@@ -22,8 +22,7 @@ ConvModule::ConvModule(int64_t in, int64_t out, int64_t norm_groups, Activation 
 
 at::Tensor ConvModule::forward(const at::Tensor& x, Activation activation) const {
   if (!packed_) {
-    const at::ScalarType dtype = compute_type(conv_.weight.scalar_type());
-    packed_.emplace(weights_of(conv_), dtype, conv_.bias.defined());
+    packed_.emplace(weights_of(conv_), compute_type(conv_.weight), conv_.bias.defined());
   }
   if (!norm_) return packed_->forward(x, {.activation = activation == Activation::relu ? "relu" : "none"});
   at::Tensor y = norm_->forward(packed_->forward(x));

@@ -70,8 +70,11 @@ Nmf2d::Nmf2d(const HamburgerOptions& options) : options_(options), seeded_bases_
 at::Tensor Nmf2d::initial_bases(int64_t images, const at::Tensor& given, const at::TensorOptions& type) const {
   const int64_t rows = images * options_.md_s, groups = options_.md_s;
   if (!given.defined()) {
-    const at::Tensor own = (bases_.defined() ? bases_ : seeded_bases_).to(type);
-    return own.repeat({images, 1, 1});
+    // Moved and converted once: a copy from the CPU in every forward pass would make a GPU wait.
+    if (!placed_bases_.defined() || placed_bases_.device() != type.device() || placed_bases_.dtype() != type.dtype()) {
+      placed_bases_ = (bases_.defined() ? bases_ : seeded_bases_).to(type);
+    }
+    return images == 1 ? placed_bases_ : placed_bases_.repeat({images, 1, 1});
   }
   const int64_t dim = options_.ham_channels / groups, rank = options_.md_r;
   if (given.dim() != 3 || given.size(1) != dim || given.size(2) != rank ||
@@ -142,8 +145,9 @@ NamedTensors Hamburger::run(const std::string& method, const NamedTensors& input
   check_feature_map(x, "x", options_.ham_channels, ham_in_.first_parameter());
   const at::Tensor* bases = inputs.find("nmfBases");
   NamedTensors stages, outputs;
-  const at::Tensor output = forward(x.to(compute_type(dtype())), bases != nullptr ? *bases : at::Tensor(),
-                                    options.boolean("stages", false) ? &stages : nullptr);
+  const at::Tensor output =
+      forward(x.to(compute_type(ham_in_.first_parameter())), bases != nullptr ? *bases : at::Tensor(),
+              options.boolean("stages", false) ? &stages : nullptr);
   outputs.add("output", output.to(dtype()));
   for (const auto& [name, tensor] : stages.entries()) outputs.add(name, tensor);
   return outputs;

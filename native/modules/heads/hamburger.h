@@ -37,12 +37,16 @@ class Nmf2d final : public Module {
   // normalised over D (eps 1e-12); undefined takes the module's own. Computed in float32 for 16-bit types.
   at::Tensor forward(const at::Tensor& x, const at::Tensor& bases) const;
 
+ protected:
+  void changed() override { placed_bases_.reset(); }
+
  private:
   at::Tensor initial_bases(int64_t images, const at::Tensor& given, const at::TensorOptions& type) const;
 
   const HamburgerOptions options_;
-  at::Tensor bases_;         // the buffer, where there is one
-  at::Tensor seeded_bases_;  // float32 [S, D, R] on the CPU
+  at::Tensor bases_;                 // the buffer, where there is one
+  at::Tensor seeded_bases_;          // float32 [S, D, R] on the CPU
+  mutable at::Tensor placed_bases_;  // the module's own, where and in the type that the last forward pass took them
 };
 
 // The global-context module of LightHamHead: 1x1 convolution, ReLU, NMF, 1x1 convolution with group norm, and a

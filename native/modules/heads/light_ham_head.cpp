@@ -195,9 +195,9 @@ at::Tensor LightHamHead::forward(const std::vector<at::Tensor>& levels, const at
   const auto note = [&](const char* name, const at::Tensor& map) {
     if (stages != nullptr) stages->add(name, map.to(dtype));
   };
-  if (!classifier_) classifier_.emplace(weights_of(conv_seg_), compute_type(dtype));
+  if (!classifier_) classifier_.emplace(weights_of(conv_seg_), compute_type(conv_seg_.weight));
   at::Tensor x = options_.freq_aware ? join(levels, stages) : join_resized(levels);
-  x = squeeze_.forward(x.to(compute_type(dtype)));
+  x = squeeze_.forward(x.to(compute_type(conv_seg_.weight)));
   note("squeeze", x);
   x = hamburger_.forward(x, nmf_bases, stages);
   note("hamburger", x);

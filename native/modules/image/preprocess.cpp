@@ -77,10 +77,12 @@ std::array<float, 256> normalised_levels(double mean, double std) {
 
 // image uint8 [h, w, 3] -> float32 [1, 3, size.height, size.width] in channels-last memory, as the network takes it;
 // zeros right and below the image.
-at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOptions& options, bool flip) {
+at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOptions& options, bool flip,
+                     bool pinned) {
   const int64_t height = image.size(0), width = image.size(1);
   at::Tensor output =
-      at::empty({1, 3, size.height, size.width}, image.options().dtype(at::kFloat), at::MemoryFormat::ChannelsLast);
+      at::empty({1, 3, size.height, size.width}, image.options().dtype(at::kFloat).pinned_memory(pinned),
+                at::MemoryFormat::ChannelsLast);
   const std::array<float, 256> levels[3] = {normalised_levels(options.mean[0], options.std[0]),
                                             normalised_levels(options.mean[1], options.std[1]),
                                             normalised_levels(options.mean[2], options.std[2])};
@@ -163,7 +165,8 @@ PreparedSize prepared_size(ImageSize image, const PreprocessOptions& options) {
   return size;
 }
 
-PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& base, double ratio, bool flip) {
+PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& base, double ratio, bool flip,
+                            bool pinned) {
   check_image(image);
   PreparedImage prepared;
   const ImageSize original = {image.size(0), image.size(1)};
@@ -175,7 +178,7 @@ PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& ba
   prepared.content = size.content;
   prepared.scale_x = size.scale_x;
   prepared.scale_y = size.scale_y;
-  prepared.input = normalise(prepared.multiple, size.network, options, flip);
+  prepared.input = normalise(prepared.multiple, size.network, options, flip, pinned);
   return prepared;
 }
 

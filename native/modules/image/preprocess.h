@@ -54,9 +54,10 @@ struct PreparedImage {
 };
 
 // image uint8 [H, W, 3] RGB on the CPU (ERR_DTYPE, ERR_SHAPE, ERR_DEVICE otherwise). `ratio` is a test-time
-// scale (PreprocessOptions::scaled), `flip` mirrors the content horizontally.
+// scale (PreprocessOptions::scaled), `flip` mirrors the content horizontally. `pinned` puts the input where a GPU can
+// fetch it while the CPU goes on.
 PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& options, double ratio = 1,
-                            bool flip = false);
+                            bool flip = false, bool pinned = false);
 
 // The operator "preprocess": {image} -> {resized, multiple, input}, as in PreparedImage.
 NamedTensors preprocess(const NamedTensors& inputs, const Options& options);

@@ -76,12 +76,15 @@ InferenceOptions InferenceOptions::parse(const Options& options) {
 }
 
 std::vector<LogitView> infer_views(const at::Tensor& image, const PreprocessOptions& preprocess,
-                                   const InferenceOptions& inference, const Network& network) {
+                                   const InferenceOptions& inference, const at::TensorOptions& type,
+                                   const Network& network) {
+  const bool pinned = type.device().is_cuda();
   std::vector<LogitView> views;
   for (const double ratio : inference.ratios) {
     for (const bool flip : {false, true}) {
       if (flip && !inference.flip) continue;
-      const PreparedImage prepared = prepare_image(image, preprocess, ratio, flip);
+      PreparedImage prepared = prepare_image(image, preprocess, ratio, flip, pinned);
+      prepared.input = prepared.input.to(type, /*non_blocking=*/pinned);
       views.push_back(infer_view(prepared, flip, inference, network));
     }
   }

@@ -25,8 +25,10 @@ struct InferenceOptions {
 // Normalised input [1, 3, H, W] -> logits [1, C, h, w].
 using Network = std::function<at::Tensor(const at::Tensor&)>;
 
-// Every view of the image through the network: for each ratio the image, then its mirror image.
+// Every view of the image through the network: for each ratio the image, then its mirror image. `type` is where and in
+// which dtype the network takes its input, prepared on the CPU.
 std::vector<LogitView> infer_views(const at::Tensor& image, const PreprocessOptions& preprocess,
-                                   const InferenceOptions& inference, const Network& network);
+                                   const InferenceOptions& inference, const at::TensorOptions& type,
+                                   const Network& network);
 
 }  // namespace freqfusion

@@ -5,6 +5,7 @@
 
 #include "native/modules/error.h"
 #include "native/modules/models/inference.h"
+#include "native/modules/network.h"
 
 namespace freqfusion {
 namespace {
@@ -112,8 +113,17 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
   const at::Tensor& image = inputs.require("image");
   const at::Tensor bases = optional_input(inputs, "nmfBases");
   const auto type = backbone_.first_parameter().options();
-  const std::vector<LogitView> views = infer_views(
-      image, preprocess, inference, [&](const at::Tensor& input) { return forward(input.to(type), bases); });
+  const TensorFunction network = [this](const NamedTensors& given) {
+    NamedTensors result;
+    result.add("logits", forward(given.require("image"), optional_input(given, "nmfBases")));
+    return result;
+  };
+  const std::vector<LogitView> views = infer_views(image, preprocess, inference, type, [&](const at::Tensor& input) {
+    NamedTensors given;
+    given.add("image", input);
+    if (bases.defined()) given.add("nmfBases", bases);
+    return run_network("logits", given, network).require("logits");
+  });
   const SegmentationMaps maps =
       segmentation_maps(views, {image.size(0), image.size(1)}, wanted.maps, decode_head_.options().align_corners);
   NamedTensors outputs;

@@ -21,6 +21,7 @@ class SegNeXt final : public Module {
   void initialize(uint64_t seed) override;
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
+  bool has_host_work(const std::string& method) const override { return method != "forward"; }
 
  private:
   NamedTensors run_forward(const NamedTensors& inputs, const Options& options) const;

@@ -9,6 +9,7 @@
 #include "native/ops/cpu/conv_mlp_kernels.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/pixels_of.h"
+#include "native/ops/panel_check.h"
 
 namespace freqfusion {
 namespace {
@@ -23,7 +24,7 @@ int64_t step_of(const cpu::ConvMlpArgs& args) {
 at::Tensor forward(const at::Tensor& x, const at::Tensor& fc1, const at::Tensor& fc1_bias, const at::Tensor& depthwise,
                    const at::Tensor& depthwise_bias, const at::Tensor& fc2, const at::Tensor& fc2_bias,
                    int64_t hidden) {
-  check_conv_mlp(x, {fc1, fc1_bias, depthwise, depthwise_bias, fc2, fc2_bias}, hidden);
+  check_conv_mlp(x, {fc1, fc1_bias, depthwise, depthwise_bias, fc2, fc2_bias}, hidden, PanelTypes::wide);
   at::Tensor output = at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
   if (output.numel() == 0) return output;
   const at::Tensor pixels = cpu::pixel_major(x);

@@ -9,6 +9,7 @@
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/pixels_of.h"
 #include "native/ops/cpu/pointwise_conv_kernels.h"
+#include "native/ops/panel_check.h"
 
 namespace freqfusion {
 namespace {
@@ -33,7 +34,7 @@ std::optional<at::Tensor> pixels_of(const std::optional<at::Tensor>& map) {
 at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                    int64_t out_channels, std::string_view activation, const std::optional<at::Tensor>& factor,
                    const std::optional<at::Tensor>& residual, const std::optional<at::Tensor>& residual_scale) {
-  check_pointwise_conv(x, weight, bias, out_channels, {activation, factor, residual, residual_scale});
+  check_pointwise_conv(x, weight, bias, out_channels, {activation, factor, residual, residual_scale}, PanelTypes::wide);
   at::Tensor output =
       at::empty({x.size(0), out_channels, x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
   if (output.numel() == 0) return output;

@@ -210,7 +210,7 @@ void roi_align_into(const at::Tensor& output, const std::vector<at::Tensor>& fea
     sources.push_back({map_of(map), map.size(0), map.size(2), map.size(3), spatial_scales[i]});
     dense = dense && map.stride(1) == 1;
   }
-  if (rois.size(0) == 0) return;
+  if (output.numel() == 0) return;
   const int64_t* level = levels.defined() ? levels.const_data_ptr<int64_t>() : nullptr;
   if (rois.scalar_type() == at::kDouble) {
     forward_boxes<double>(output, sources, dense, rois, level, options);

@@ -9,7 +9,7 @@
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/pixels_of.h"
 #include "native/ops/cpu/strip_convs_kernels.h"
-#include "native/ops/panels.h"
+#include "native/ops/panel_check.h"
 
 namespace freqfusion {
 namespace {
@@ -22,7 +22,7 @@ int64_t bands_for(int64_t panels, int64_t height) {
 }
 
 at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  check_strip_convs(x, weight, bias);
+  check_strip_convs(x, weight, bias, PanelTypes::wide);
   at::Tensor output = at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
   if (output.numel() == 0) return output;
   const at::Tensor pixels = cpu::pixel_major(x), weights = weight.contiguous(), biases = bias.contiguous();

@@ -2,6 +2,8 @@
 
 // A kernel is a body: a plain struct with the number of its threads and an operator() that does the work of one of
 // them. nvcc launches bodies on a stream; a host compiler runs the same blocks and threads in a loop, for the tests.
+// Where the threads of a block work together the body has `phases` and a struct `Shared` of plain members: all threads
+// end a phase before one of them begins the next, and what passes from phase to phase lies in the shared memory.
 
 #include <stdint.h>
 
@@ -88,7 +90,26 @@ __global__ void __launch_bounds__(kThreads) run_body(const Body body) {
   if (thread < body.threads) body(thread);
 }
 
+template <typename Body>
+__global__ void __launch_bounds__(kThreads) run_block_body(const Body body) {
+  __shared__ typename Body::Shared shared;
+  FREQFUSION_UNROLL
+  for (int phase = 0; phase < Body::phases; ++phase) {
+    if (phase > 0) __syncthreads();
+    body(phase, static_cast<int64_t>(blockIdx.x), static_cast<int>(threadIdx.x), shared);
+  }
+}
+
 // What went wrong, or null. `stream` is a cudaStream_t.
+template <typename Body>
+const char* launch_blocks(const Body& body, void* stream) {
+  if (body.blocks <= 0) return nullptr;
+  if (body.blocks > INT32_MAX) return "more blocks than one launch can have";
+  run_block_body<<<static_cast<unsigned>(body.blocks), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(body);
+  const cudaError_t status = cudaGetLastError();
+  return status == cudaSuccess ? nullptr : cudaGetErrorString(status);
+}
+
 template <typename Body>
 const char* launch(const Body& body, void* stream) {
   if (body.threads <= 0) return nullptr;
@@ -100,6 +121,18 @@ const char* launch(const Body& body, void* stream) {
 }
 
 #else
+
+template <typename Body>
+const char* launch_blocks(const Body& body, void*) {
+#pragma omp parallel for
+  for (int64_t block = 0; block < body.blocks; ++block) {
+    typename Body::Shared shared;
+    for (int phase = 0; phase < Body::phases; ++phase) {
+      for (int thread = 0; thread < kThreads; ++thread) body(phase, block, thread, shared);
+    }
+  }
+  return nullptr;
+}
 
 template <typename Body>
 const char* launch(const Body& body, void*) {

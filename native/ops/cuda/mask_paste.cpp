@@ -17,9 +17,16 @@ at::Tensor paste(const at::Tensor& masks, const at::Tensor& boxes, int64_t heigh
   const at::Tensor canvas = at::empty({masks.size(0), height, width}, masks.options().dtype(type));
   if (canvas.numel() == 0) return canvas;
   const at::Tensor sheets = masks.to(type).contiguous(), places = boxes.to(type).contiguous();
-  const MaskPasteArgs args{type == at::kDouble, sheets.const_data_ptr(), places.const_data_ptr(), masks.size(0),
-                           masks.size(1),       masks.size(2),           height,                  width,
-                           skip_empty,          canvas.mutable_data_ptr()};
+  const MaskPasteArgs args{type == at::kDouble,
+                           sheets.const_data_ptr(),
+                           places.const_data_ptr(),
+                           masks.size(0),
+                           masks.size(1),
+                           masks.size(2),
+                           height,
+                           width,
+                           skip_empty,
+                           canvas.mutable_data_ptr()};
   check_launch(mask_paste(args, device.stream()), "mask_paste");
   return canvas;
 }

@@ -52,12 +52,10 @@ at::Tensor nms_cuda(const at::Tensor& boxes, const at::Tensor& scores, double io
   const int64_t count = order.size(0);
   if (count == 0) return order;
   const bool is_double = boxes.scalar_type() == at::kDouble;
-  const at::Tensor sorted =
-      at::index_select(boxes, 0, order).to(is_double ? at::kDouble : at::kFloat).contiguous();
-  const at::Tensor table =
-      at::empty({count, (count + kNmsWord - 1) / kNmsWord}, boxes.options().dtype(at::kLong));
-  NmsArgs args{is_double, sorted.const_data_ptr(), count, iou_threshold, static_cast<int>(offset),
-               static_cast<uint64_t*>(table.mutable_data_ptr())};
+  const at::Tensor sorted = at::index_select(boxes, 0, order).to(is_double ? at::kDouble : at::kFloat).contiguous();
+  const at::Tensor table = at::empty({count, (count + kNmsWord - 1) / kNmsWord}, boxes.options().dtype(at::kLong));
+  NmsArgs args{is_double,     sorted.const_data_ptr(),  count,
+               iou_threshold, static_cast<int>(offset), static_cast<uint64_t*>(table.mutable_data_ptr())};
   check_launch(nms_table(args, device.stream()), "nms");
   const std::vector<int64_t> kept = select_rows(table, max_num);
   const at::Tensor places = at::empty({static_cast<int64_t>(kept.size())}, at::kLong);

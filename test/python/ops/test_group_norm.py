@@ -6,7 +6,7 @@ Usage: python test_group_norm.py LIBRARY GOLDENS [--sweep]
 import sys
 
 import torch
-from operator_checks import TOLERANCES, given_outputs, layouts, registration, row_planar, run
+from operator_checks import GPU_KERNELS, TOLERANCES, given_outputs, layouts, registration, row_planar, run
 
 torch.ops.load_library(sys.argv[1])
 group_norm = torch.ops.freqfusion.group_norm.out
@@ -24,6 +24,11 @@ def compare(tally, shape, groups, dtype, offset=0.0):
             # Weights are float32 whatever the map is, and a mean far from 0 costs digits.
             what = f"{list(shape)} g{groups} {dtype} {layout} into {output_layout}"
             tally.close(out, want, rtol, atol * (1 + abs(offset)), what)
+        if GPU_KERNELS and dtype != accumulator:
+            for output_layout, out in given_outputs(shape, dtype):
+                group_norm(given, groups, weight, bias, out=out)
+                what = f"{list(shape)} g{groups} {dtype} {layout} into its own dtype, {output_layout}"
+                tally.close(out, want, *TOLERANCES[dtype], what)
 
 
 def sweep(tally):
@@ -32,6 +37,11 @@ def sweep(tally):
         for shape, groups in (((2, 16, 5, 33), 2), ((1, 64, 9, 20), 8), ((3, 6, 1, 7), 3), ((1, 8, 40, 1), 1)):
             compare(tally, shape, groups, dtype)
     compare(tally, (1, 8, 64, 64), 2, torch.float32, offset=100.0)
+    x, weight, bias = torch.randn(2, 8, 6, 7), torch.rand(8), torch.rand(8)
+    for half in (torch.float16, torch.bfloat16):
+        out, want = torch.empty_like(x), torch.nn.functional.group_norm(x, 2, weight.to(half).float(), bias)
+        group_norm(x, 2, weight.to(half), bias, out=out)
+        tally.close(out, want, 1e-4, 2e-5, f"weights in {half}")
 
 
 def registrations(tally):

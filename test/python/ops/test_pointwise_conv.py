@@ -7,8 +7,8 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from operator_checks import layouts, registration, run
-from panels import DTYPES, pack_matrix, pack_vector, same_on_one_thread
+from operator_checks import GPU_KERNELS, layouts, registration, run
+from panels import MAP_DTYPES, pack_matrix, pack_vector, same_on_one_thread
 
 torch.ops.load_library(sys.argv[1])
 operator = torch.ops.freqfusion.pointwise_conv
@@ -17,7 +17,7 @@ ACTIVATIONS = {"none": lambda x: x, "relu": F.relu, "gelu": F.gelu}
 
 def sweep(tally):
     torch.manual_seed(1)
-    for dtype, (rtol, atol) in DTYPES.items():
+    for dtype, (rtol, atol) in MAP_DTYPES.items():
         for size in ((1, 1, 1), (2, 5, 7), (1, 31, 33)):
             for channels, outputs in ((1, 1), (3, 16), (16, 33), (40, 80), (70, 150)):
                 n, h, w = size
@@ -26,14 +26,15 @@ def sweep(tally):
                 bias, scale = torch.randn(2, outputs, dtype=dtype)
                 factor, residual = torch.randn(2, n, outputs, h, w, dtype=dtype)
                 packed = pack_matrix(weight), pack_vector(bias)
-                conv = F.conv2d(x, weight, bias)
+                conv = F.conv2d(x.double(), weight.double(), bias.double())
                 for name, activation in ACTIVATIONS.items():
-                    want = activation(conv) * factor + residual * scale.view(1, -1, 1, 1)
+                    want = activation(conv) * factor.double() + residual.double() * scale.double().view(1, -1, 1, 1)
                     for (layout, given), (_, other) in zip(layouts(x), layouts(residual)):
                         got = operator(given, *packed, outputs, name, factor, other, pack_vector(scale))
                         tally.close(got, want, rtol, atol, f"{dtype} {size} {channels}->{outputs} {name}, {layout}")
                         tally.check(got.is_contiguous(memory_format=torch.channels_last), "channels-last output")
-                tally.close(operator(x, packed[0], None, outputs), F.conv2d(x, weight), rtol, atol, "no bias")
+                want = F.conv2d(x.double(), weight.double())
+                tally.close(operator(x, packed[0], None, outputs), want, rtol, atol, "no bias")
                 got = operator(x, *packed, outputs, residual=residual)
                 tally.close(got, conv + residual, rtol, atol, "residual without a scale")
     far = torch.tensor([0.0, -0.0, 1e-30, 5.0, -5.0, 7.0, -7.0, 1e30, -1e30, float("nan")])
@@ -56,7 +57,9 @@ def registrations(tally):
 def errors(tally):
     x, weight, bias = torch.randn(1, 5, 3, 4), torch.randn(2, 5, 16), torch.randn(32)
     tally.raises(lambda: operator(x[0], weight, bias, 20), "expected 4 dimensions.*for x, got 3", "dimensions")
-    tally.raises(lambda: operator(x.half(), weight, bias, 20), "expected float32 or float64 for x, got Half", "dtype")
+    half = "for weight, got Float" if GPU_KERNELS else "expected float32 or float64 for x, got Half"
+    tally.raises(lambda: operator(x.half(), weight, bias, 20), half, "dtype")
+    tally.raises(lambda: operator(x.int(), weight, bias, 20), "for x, got Int", "integers")
     tally.raises(lambda: operator(x, weight.double(), bias, 20), "for weight, got Double", "mixed dtypes")
     tally.raises(lambda: operator(x, weight, bias, 40), r"expected shape \[3, 5, 16\] for weight", "panels")
     tally.raises(lambda: operator(x, weight, bias[:20], 20), r"expected shape \[32\] for bias", "bias")
