@@ -6,6 +6,7 @@ import detections from '../unit/fixtures/coco-detections.json';
 import panoptic from '../unit/fixtures/coco-panoptic.json';
 import { cli, inFolder, ROOT } from './run';
 
+const SHAPES = join(ROOT, 'models', 'shapes', 'val');
 const VAL = join(ROOT, 'models', 'layout', 'val');
 
 /** Writes the truth and the results of a stored scene. */
@@ -53,6 +54,29 @@ describe('freqfusion eval --task bbox and segm', () => {
       expect(any.classes).toEqual([]);
       const wanted = detections[0]!.cases.find(({ options }) => 'useCategories' in options)!;
       expect(any.ap).toBeCloseTo(wanted.stats[0]!, 9);
+    });
+  });
+
+  it('runs a detector, and its saved results score the same', async () => {
+    await inFolder(async (folder) => {
+      const saved = join(folder, 'saved.json');
+      const args = [
+        'eval',
+        '--task',
+        'segm',
+        '--annotations',
+        join(SHAPES, 'annotations.json'),
+        '--limit',
+        '2',
+        '--json',
+      ];
+      const { code, stdout, stderr } = await cli([...args, '--images', SHAPES, '--save-results', saved]);
+      expect([code, stderr]).toEqual([0, '']);
+      const { seconds: _, ...report } = JSON.parse(stdout);
+      expect(report.ap).toBeGreaterThan(0.5);
+      expect(report).toMatchObject({ task: 'segm', images: 2 });
+      const { seconds: __, ...again } = JSON.parse((await cli([...args, '--results', saved])).stdout);
+      expect(again).toEqual(report);
     });
   });
 
@@ -161,6 +185,11 @@ describe('freqfusion eval, used wrongly', () => {
     [
       ['eval', '--task', 'panoptic', '--results', 'b', '--any-class'],
       /--any-class belongs to --task bbox or segm/,
+    ],
+    [['eval', 'a', '--limit', '1'], /--limit belongs to --task bbox or segm or panoptic/],
+    [
+      ['eval', '--task', 'bbox', '--annotations', 'a', '--results', 'b', '--save-results', 'c'],
+      /--save-results belongs to --images/,
     ],
     [['eval', '--results', 'b'], /expected --labels and --classes beside --results/],
     [['eval', 'a', '--classes', 'b'], /--classes belongs to --results/],
