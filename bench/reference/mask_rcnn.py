@@ -18,7 +18,7 @@ STRIDES = (4, 8, 16, 32, 64)
 BOX_STDS = (0.1, 0.1, 0.2, 0.2)
 TEST = {
     "rpn": {"nms_pre": 1000, "max_per_img": 1000, "iou_threshold": 0.7},
-    "rcnn": {"score_thr": 0.05, "iou_threshold": 0.5, "max_per_img": 100},
+    "rcnn": {"score_thr": 0.05, "iou_threshold": 0.5, "class_agnostic": False, "max_per_img": 100},
 }
 
 
@@ -206,7 +206,8 @@ class MaskRcnn(nn.Module):
         labels = torch.arange(classes).repeat(len(boxes) // classes)
         good = (scores > limits["score_thr"]).nonzero()[:, 0]
         boxes, scores, labels = boxes[good], scores[good], labels[good]
-        kept = batched_nms(boxes, scores, labels, limits["iou_threshold"])[: limits["max_per_img"]]
+        groups = torch.zeros_like(labels) if limits["class_agnostic"] else labels
+        kept = batched_nms(boxes, scores, groups, limits["iou_threshold"])[: limits["max_per_img"]]
         return boxes[kept], scores[kept], labels[kept]
 
 

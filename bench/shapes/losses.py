@@ -7,8 +7,8 @@ from reference.boxes import bbox2delta, box_iou, grid_anchors
 from reference.mask_rcnn import BOX_STDS, STRIDES
 from reference.roi_align import roi_align
 
-PROPOSALS = {"nms_pre": 200, "max_per_img": 150, "iou_threshold": 0.7}  # while training
-RPN_SAMPLES, ROI_SAMPLES, MASK_SAMPLES = 128, 80, 12
+PROPOSALS = {"nms_pre": 150, "max_per_img": 100, "iou_threshold": 0.7}  # while training
+RPN_SAMPLES, ROI_SAMPLES, MASK_SAMPLES = 128, 48, 12
 
 
 def assign(boxes, targets, positive, negative, nearest):
@@ -64,7 +64,7 @@ def roi_losses(model, levels, logits, deltas, scenes, generator):
             found, _ = model.proposals([x[i] for x in logits], [x[i] for x in deltas], size, PROPOSALS)
             found = torch.cat([targets, found])
             assigned = assign(found, targets, 0.5, 0.5, nearest=False)
-            positive, negative = sample(assigned, ROI_SAMPLES, 0.3, generator)
+            positive, negative = sample(assigned, ROI_SAMPLES, 0.4, generator)
         owner = assigned[positive]
         classes, moves = model.box_outputs(maps, found[torch.cat([positive, negative])])
         ground = torch.full((len(negative),), classes.shape[1] - 1)

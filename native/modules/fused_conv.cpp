@@ -101,7 +101,7 @@ at::Tensor FusedConv::run_libtorch(const at::Tensor& x, const at::Tensor& residu
 }
 
 const FusedConv& FusedConv2d::fused() const {
-  if (!fused_) fused_.emplace(weights_of(*this), options(), compute_type(weight.scalar_type()), activation_);
+  if (!fused_) fused_.emplace(weights_of(*this), options(), compute_type(weight), activation_);
   return *fused_;
 }
 
@@ -111,7 +111,7 @@ Linear::Linear(int64_t in, int64_t out, Activation activation) : activation_(act
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  const at::ScalarType dtype = compute_type(weight.scalar_type());
+  const at::ScalarType dtype = compute_type(weight);
   if (!wide_) wide_.emplace(Wide{weight.to(dtype), bias.to(dtype)});
   return finish(at::addmm(wide_->bias, x, wide_->weight.t()), activation_);
 }

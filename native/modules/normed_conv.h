@@ -18,8 +18,7 @@ struct NormedConv {
         norm(out) {}
 
   FusedConv fuse(Activation activation) const {
-    return {before(weights_of(conv), affine_of(norm)), conv.options(), compute_type(conv.weight.scalar_type()),
-            activation};
+    return {before(weights_of(conv), affine_of(norm)), conv.options(), compute_type(conv.weight), activation};
   }
 
   // Kaiming normal for a ReLU, by the outputs; a fresh norm of the given weight.

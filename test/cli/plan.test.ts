@@ -5,7 +5,7 @@ import { CliError, errorLine, exitCodeOf } from '../../lib/cli/exit';
 import { listImages } from '../../lib/cli/inputs';
 import { integer, number, parseSize } from '../../lib/cli/options';
 import { bytes, percent, seconds, table } from '../../lib/cli/output';
-import { makeFolders, planOutputs } from '../../lib/cli/outputs';
+import { makeFolders, type OutputFormat, planOneOutput, planOutputs } from '../../lib/cli/outputs';
 import { AbortError, ArgumentError, CheckpointError, ImageError, LoadError } from '../../lib/errors';
 
 let folder: string;
@@ -65,12 +65,8 @@ describe('the images that arguments stand for', () => {
 });
 
 describe('where results go', () => {
-  const plan = (
-    files: string[],
-    output: string,
-    format: 'overlay' | 'labels' | 'logits' = 'overlay',
-    open = false,
-  ) => planOutputs({ files, open }, output, format);
+  const plan = (files: string[], output: string, format: OutputFormat = 'overlay', open = false) =>
+    planOutputs({ files, open }, output, format);
 
   it('takes -o as a file for one image', () => {
     expect(plan([at('a.jpg')], at('out.webp'))).toEqual([{ image: at('a.jpg'), output: at('out.webp') }]);
@@ -106,8 +102,25 @@ describe('where results go', () => {
     ['overlay', 'out.txt', /ending in \.png, \.jpg/],
     ['labels', 'out.jpg', /ending in \.png/],
     ['logits', 'out.png', /ending in \.safetensors/],
+    ['json', 'out.png', /ending in \.json/],
+    ['masks', 'c.txt', /names a folder/],
   ] as const)('refuses a file for %s that cannot hold it', (format, name, message) => {
     expect(() => plan([at('a.jpg')], at(name), format)).toThrow(message);
+  });
+
+  it('puts the masks of one image into -o itself, those of many into a folder each', () => {
+    expect(plan([at('a.jpg')], at('scans'), 'masks')[0]!.output).toBe(at('scans'));
+    expect(plan([at('a.jpg'), at('b.png')], at('out'), 'masks')[1]!.output).toBe(at('out', 'b'));
+  });
+
+  it('lets all images share one results file', () => {
+    const images = { files: [at('a.jpg'), at('b.png')], open: true };
+    expect(planOneOutput(images, at('r.json'), 'coco').map(({ output }) => output)).toEqual([
+      at('r.json'),
+      at('r.json'),
+    ]);
+    expect(() => planOneOutput(images, at('scans'), 'coco')).toThrow(/-o names one file/);
+    expect(() => planOneOutput(images, at('r.txt'), 'coco')).toThrow(/ending in \.json/);
   });
 
   it('refuses a file where a folder is needed', () => {

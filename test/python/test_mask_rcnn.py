@@ -46,6 +46,7 @@ def test_settings(config):
         "rcnn": {
             "score_thr": rcnn["score_thr"],
             "iou_threshold": rcnn["nms"]["iou_threshold"],
+            "class_agnostic": False,
             "max_per_img": rcnn["max_per_img"],
         },
     }

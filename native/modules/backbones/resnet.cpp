@@ -157,7 +157,7 @@ std::vector<int64_t> ResNet::out_channels() const {
 
 std::vector<at::Tensor> ResNet::forward(const at::Tensor& image) const {
   check_feature_map(image, "image", options_.in_channels, first_parameter());
-  const at::ScalarType dtype = compute_type(image.scalar_type());
+  const at::ScalarType dtype = compute_type(image);
   if (!fused_stem_) fused_stem_.emplace(stem_.fuse(Activation::relu));
   at::Tensor x = at::max_pool2d(fused_stem_->forward(image.to(dtype)), {3, 3}, {2, 2}, {1, 1});
   std::vector<at::Tensor> maps;

@@ -15,7 +15,7 @@ std::vector<at::Tensor> pyramid_inputs(const NamedTensors& inputs, size_t count,
     if (level.size(0) != inputs.require("p2").size(0)) {
       throw Error::argument("ERR_SHAPE", name, "as many images as in p2", shape_text(level));
     }
-    levels.push_back(level.to(compute_type(level.scalar_type())));
+    levels.push_back(level.to(compute_type(level)));
   }
   return levels;
 }

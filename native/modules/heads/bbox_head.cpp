@@ -28,7 +28,7 @@ RegionLinear::RegionLinear(int64_t channels, int64_t side, int64_t out) : channe
 
 at::Tensor RegionLinear::forward(const at::Tensor& regions) const {
   if (!turned_) {
-    const at::ScalarType dtype = compute_type(weight.scalar_type());
+    const at::ScalarType dtype = compute_type(weight);
     const at::Tensor pixels = weight.view({-1, channels_, side_, side_}).permute({0, 2, 3, 1});
     turned_.emplace(Turned{pixels.to(dtype).reshape({weight.size(0), -1}), bias.to(dtype)});
   }

@@ -58,7 +58,7 @@ void MaskHead::changed() {
 
 const MaskHead::Classifier& MaskHead::classifier() const {
   if (!classifier_) {
-    const at::ScalarType dtype = compute_type(conv_logits_.weight.scalar_type());
+    const at::ScalarType dtype = compute_type(conv_logits_.weight);
     classifier_.emplace(Classifier{conv_logits_.weight.to(dtype).flatten(1), conv_logits_.bias.to(dtype)});
   }
   return *classifier_;
@@ -75,7 +75,7 @@ MaskHead::Features MaskHead::features(const at::Tensor& regions) const {
     // Kernel 2 and stride 2: every pixel becomes 2 x 2 of its own, so it is a 1x1 convolution to 4 * out channels.
     const at::Tensor weight = deconv_->weight.to(at::kDouble).permute({2, 3, 1, 0}).reshape({4 * out, -1, 1, 1});
     quadruple_.emplace(ConvWeights{weight, deconv_->bias.to(at::kDouble).repeat({4})}, Conv2dOptions{},
-                       compute_type(deconv_->weight.scalar_type()), Activation::relu);
+                       compute_type(deconv_->weight), Activation::relu);
   }
   x = quadruple_->forward(x);
   return {x.permute({0, 2, 3, 1}).reshape({x.size(0), height * width * 4, out}), height, width, 2};

@@ -62,7 +62,7 @@ RpnHead::RpnHead(const RpnHeadOptions& options)
 std::vector<RpnLevel> RpnHead::forward(const std::vector<at::Tensor>& levels) const {
   if (!predictor_) {
     predictor_.emplace(joined(weights_of(rpn_cls_), weights_of(rpn_reg_)), Conv2dOptions{},
-                       compute_type(rpn_cls_.weight.scalar_type()));
+                       compute_type(rpn_cls_.weight));
   }
   const int64_t anchors = options_.anchors_per_cell();
   std::vector<RpnLevel> results;

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -15,6 +16,9 @@
 
 namespace freqfusion {
 namespace {
+
+// Pixels of network inputs that go through a CPU together: more at a time is no faster, and takes memory by as much.
+constexpr int64_t kPixelsPerPass = int64_t{1} << 20;
 
 Options neck_options(const Options& options, const ResNet& backbone) {
   Options neck = with_default(options.child("neck"), "type", Options(std::string("FreqFusionCARAFEFPN")));
@@ -86,6 +90,26 @@ ImageMeta meta_of(ImageSize original, ImageSize shown) {
     return static_cast<float>(static_cast<double>(to) / static_cast<double>(from));
   };
   return {shown, original, scale(shown.width, original.width), scale(shown.height, original.height)};
+}
+
+// Which of the network inputs [1, C, H, W] go through the network together: those of one size, so that no image is
+// padded because of its neighbours, and on a CPU a few at a time.
+std::vector<std::vector<size_t>> passes_of(const std::vector<at::Tensor>& images, const at::Device& device) {
+  std::vector<std::vector<size_t>> passes;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const int64_t pixels = images[i].size(2) * images[i].size(3);
+    const auto joins = [&](const std::vector<size_t>& pass) {
+      const int64_t total = pixels * static_cast<int64_t>(pass.size() + 1);
+      return images[pass.front()].sizes() == images[i].sizes() && (!device.is_cpu() || total <= kPixelsPerPass);
+    };
+    const auto pass = std::find_if(passes.begin(), passes.end(), joins);
+    if (pass != passes.end()) {
+      pass->push_back(i);
+    } else {
+      passes.push_back({i});
+    }
+  }
+  return passes;
 }
 
 }  // namespace
@@ -234,37 +258,26 @@ NamedTensors TwoStageDetector::run_detect(const NamedTensors& inputs, const Opti
   options.reject_unknown({"preprocess", "testCfg"});
   const auto test = DetectorTestOptions::parse(options.child("testCfg"), test_);
   const auto preprocess = PreprocessOptions::parse(options.child("preprocess"));
-  struct Prepared {
-    at::Tensor input;
-    ImageMeta meta;
-  };
-  std::vector<Prepared> images;
+  std::vector<at::Tensor> images;
+  std::vector<ImageMeta> metas;
   for (size_t i = 0; i < inputs.entries().size(); ++i) {
     const at::Tensor& image = inputs.require("image" + std::to_string(i));
     const PreparedImage prepared = prepare_image(image, preprocess);
-    images.push_back({prepared.input, meta_of({image.size(0), image.size(1)}, prepared.content)});
+    images.push_back(prepared.input);
+    metas.push_back(meta_of({image.size(0), image.size(1)}, prepared.content));
   }
   const auto type = backbone_.first_parameter().options();
   std::vector<DetectorResult> results(images.size());
-  // Images of one size go through the network together; the others wait for their own pass, so that no image is
-  // padded because of its neighbours.
-  for (size_t first = 0; first < images.size(); ++first) {
-    if (!images[first].input.defined()) continue;
-    const at::IntArrayRef sizes = images[first].input.sizes();
-    const ImageSize size = {sizes[2], sizes[3]};
+  for (const std::vector<size_t>& members : passes_of(images, type.device())) {
     std::vector<at::Tensor> batch;
-    std::vector<ImageMeta> metas;
-    std::vector<size_t> members;
-    for (size_t i = first; i < images.size(); ++i) {
-      at::Tensor& input = images[i].input;
-      if (!input.defined() || input.size(2) != size.height || input.size(3) != size.width) continue;
-      batch.push_back(std::exchange(input, {}));
-      metas.push_back(images[i].meta);
-      members.push_back(i);
+    std::vector<ImageMeta> shown;
+    for (const size_t i : members) {
+      batch.push_back(std::exchange(images[i], {}));
+      shown.push_back(metas[i]);
     }
-    at::Tensor joined = batch.size() == 1 ? batch.front() : at::cat(batch);
+    at::Tensor joined = batch.size() == 1 ? std::move(batch.front()) : at::cat(batch);
     batch.clear();
-    auto found = forward(joined.to(type), metas, true, test);
+    auto found = forward(joined.to(type), shown, true, test);
     for (size_t i = 0; i < members.size(); ++i) results[members[i]] = std::move(found[i]);
   }
   NamedTensors outputs;

@@ -74,7 +74,7 @@ void Neck::check(const std::vector<at::Tensor>& levels) const {
                           std::to_string(levels.size()));
   }
   // 16-bit networks hand their maps over in the type that they compute in.
-  const at::Tensor like = first_parameter().to(compute_type(first_parameter().scalar_type()));
+  const at::Tensor like = first_parameter().to(compute_type(first_parameter()));
   for (size_t i = 0; i < count; ++i) {
     check_feature_map(levels[i], level_name('c', i).c_str(), options_.in_channels[i], like);
     if (levels[i].size(0) != levels[0].size(0)) {
@@ -107,7 +107,7 @@ NamedTensors Neck::run(const std::string& method, const NamedTensors& inputs, co
     const std::string name = level_name('c', i);
     const at::Tensor& level = inputs.require(name);
     check_feature_map(level, name.c_str(), options_.in_channels[i], first_parameter());
-    levels.push_back(level.to(compute_type(dtype)));
+    levels.push_back(level.to(compute_type(level)));
   }
   NamedTensors outputs;
   const std::vector<at::Tensor> maps = forward(std::move(levels));

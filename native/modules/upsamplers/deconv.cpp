@@ -16,7 +16,7 @@ Deconv::Deconv(int64_t in, int64_t out, const DeconvOptions& options) : options_
 at::Tensor Deconv::forward(const at::Tensor& x) const {
   constexpr auto last = at::MemoryFormat::ChannelsLast;
   if (!wide_) {
-    const at::ScalarType dtype = compute_type(weight.scalar_type());
+    const at::ScalarType dtype = compute_type(weight);
     wide_.emplace(Wide{weight.to(dtype).contiguous(last), bias.to(dtype)});
   }
   const Pair stride = square(options_.stride), padding = square(options_.padding),

@@ -225,7 +225,8 @@ FREQFUSION_INLINE void mix_rows_planes(const RoiPlan& plan, const int32_t* colum
     return;
   }
   for (int64_t place = 0; place < plan.columns; place += lanes) {
-    const int64_t left = plan.columns - place;
+    // What lies right of the box is read as well where the map goes on, and never used.
+    const int64_t left = plan.width - column[0] - place;
     Vec<A> square[lanes];
 #pragma GCC unroll 16
     for (int c = 0; c < lanes; ++c) square[c] = zero<A>();
@@ -275,20 +276,35 @@ void forward_planes(const RoiAlignArgs& args, const RoiAlignTask& task, void* sc
 template <typename S>
 void load_bins(const RoiAlignArgs& args, int64_t index, int64_t channel, int64_t channels, Accumulator<S>* bins) {
   using A = Accumulator<S>;
-  if (channels < kBlock<A>) fill_zero(bins, args.out_height * args.out_width * kBlock<A>);
-  for (int64_t y = 0; y < args.out_height; ++y) {
-    const S* from = address<const S>(args.out, index, channel, y, 0);
-    A* to = bins + y * args.out_width * kBlock<A>;
-    if (args.out.channel == 1) {
-      for (int64_t x = 0; x < args.out_width; ++x) {
-        load_run(from + x * args.out.column, 1, channels, to + x * kBlock<A>);
-      }
-    } else {
-      for (int64_t c = 0; c < channels; ++c) {
-        for (int64_t x = 0; x < args.out_width; ++x) {
-          to[x * kBlock<A> + c] = widen(from[c * args.out.channel + x * args.out.column]);
+  constexpr int lanes = Vec<A>::size;
+  const int64_t count = args.out_height * args.out_width;
+  const S* from = address<const S>(args.out, index, channel, 0, 0);
+  if (channels < kBlock<A>) fill_zero(bins, count * kBlock<A>);
+  if (args.out.column == 1 && args.out.row == args.out_width) {
+    for (int64_t c = 0; c < channels; c += lanes) {
+      for (int64_t b = 0; b < count; b += lanes) {
+        const int left = static_cast<int>(smaller(lanes, count - b));
+        Vec<A> square[lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) square[i] = zero<A>();
+        for (int64_t i = 0; i < smaller(lanes, channels - c); ++i) {
+          const S* run = from + (c + i) * args.out.channel + b;
+          square[i] = left == lanes ? load(run) : load_partial(run, left);
         }
+        transpose(square);
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) store(bins + (b + i) * kBlock<A> + c, square[i]);
       }
+    }
+    return;
+  }
+  for (int64_t b = 0; b < count; ++b) {
+    const S* bin = from + b / args.out_width * args.out.row + b % args.out_width * args.out.column;
+    A* to = bins + b * kBlock<A>;
+    if (args.out.channel == 1) {
+      load_run(bin, 1, channels, to);
+    } else {
+      for (int64_t c = 0; c < channels; ++c) to[c] = widen(bin[c * args.out.channel]);
     }
   }
 }

@@ -14,6 +14,7 @@ struct RoiPlan {
   int64_t first_tap;     // of its first bin; every other bin begins where the one before ends
   int64_t first_column;  // in `columns`: every column that a bin reads
   int64_t columns;       // how many these are
+  int64_t width;         // of the map
   bool neighbours;       // each column is the one before it plus 1
   bool finite;           // false: the output is NaN
 };

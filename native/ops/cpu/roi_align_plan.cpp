@@ -131,6 +131,7 @@ void RoiPlans<A>::add(const A* roi, int64_t step, const RoiSource& source, int64
   plan.map = source.map;
   plan.image = static_cast<int64_t>(roi[0]);
   plan.index = index;
+  plan.width = source.width;
   plan.first_end = static_cast<int64_t>(ends.size());
   plan.first_tap = static_cast<int64_t>(taps.size());
   plan.first_column = static_cast<int64_t>(columns.size());
