@@ -71,7 +71,7 @@ export interface DetectorInfo extends LoadedInfo {
   readonly preprocess: PreprocessOptions;
 }
 
-/** @internal What is needed of a network: a {@link TwoStageDetector} is one. */
+/** What is needed of a network: a {@link TwoStageDetector} is one. */
 export type DetectorNetwork = Pick<TwoStageDetector, 'detect' | 'dispose' | 'disposed'>;
 
 /** @internal */
