@@ -196,12 +196,12 @@ def gradients(tally):
     for setting in SETTINGS[1:5]:
         features = features_of((2, 2, 7, 6), torch.float64).requires_grad_()
         call = lambda x: operators.roi_align(x, rois, *setting)  # noqa: E731, B023
-        tally.check(torch.autograd.gradcheck(call, (features,)), f"gradcheck {setting}")
-        tally.check(torch.autograd.gradgradcheck(call, (features,)), f"gradgradcheck {setting}")
+        tally.check(torch.autograd.gradcheck(call, (features,), nondet_tol=1e-10), f"gradcheck {setting}")
+        tally.check(torch.autograd.gradgradcheck(call, (features,), nondet_tol=1e-10), f"gradgradcheck {setting}")
     maps = [features_of((2, 2, 64 // s, 64 // s), torch.float64, s).requires_grad_() for s in (4, 8, 16)]
     sized = torch.tensor([[0, 1, 1, 30, 40], [1, 0, 0, 200, 150], [1, 3, 5, 120, 160], [0, 2, 2, 9, 9]]).double()
     call = lambda *x: operators.roi_extract(list(x), sized, [1 / 4, 1 / 8, 1 / 16], 2, 2)  # noqa: E731
-    tally.check(torch.autograd.gradcheck(call, maps), "gradcheck roi_extract")
+    tally.check(torch.autograd.gradcheck(call, maps, nondet_tol=1e-10), "gradcheck roi_extract")
     registration(tally, operators.roi_align.default, (features_of((2, 3, 7, 6), torch.float32), boxes(2), 3, 3))
     registration(tally, operators.roi_align_backward.default,
                  (torch.randn(len(BOXES), 3, 3, 3), boxes(2), [2, 3, 7, 6], 3, 3, 1.0, 0, True))  # fmt: skip
