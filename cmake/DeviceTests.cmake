@@ -8,6 +8,10 @@ set(addon_objects $<TARGET_OBJECTS:freqfusion>)
 add_executable(freqfusion_device_test EXCLUDE_FROM_ALL test/native/device_test.cc
   "$<FILTER:${addon_objects},INCLUDE,/(device_stream|graph_cache|transfers)[.]cc>")
 target_link_libraries(freqfusion_device_test PRIVATE freqfusion_modules freqfusion_ops ff::torch)
+if(NOT APPLE)
+  # libtorch's own OpenMP runtime is found by way of libtorch, as in the addon.
+  target_link_options(freqfusion_device_test PRIVATE "-Wl,--copy-dt-needed-entries")
+endif()
 set_target_properties(freqfusion_device_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")
 
 # The whole addon with that GPU in place of CUDA.

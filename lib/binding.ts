@@ -198,6 +198,8 @@ export interface Binding {
     options: OptionRecord,
     plan: TimingPlan,
   ): Promise<Timing>;
+  /** The same of a copy of `bytes` within the device's memory. */
+  timeCopy(device: string, bytes: number, plan: TimingPlan): Promise<Timing>;
   /** The same of a module's method; `graphs` as moduleRun's. */
   timeModule(
     module: ModuleHandle,

@@ -81,7 +81,10 @@ await step('addon', () => attached('cmake', ['--build', values.build, '-j', valu
 await step('the addon loads into Node', () =>
   loads(process.execPath, [
     '-e',
-    'const addon = require(process.argv[1]); console.log(Object.keys(addon).length, "functions");',
+    `const addon = require(process.argv[1]);
+const { torch, cuda, cudaDevices } = addon.info();
+if (!cuda) throw new Error("the addon was built without CUDA");
+console.log(Object.keys(addon).length, "functions, libtorch", torch, "with CUDA,", cudaDevices, "GPUs");`,
     join(values.build, 'Release', 'freqfusion.node'),
   ]),
 );

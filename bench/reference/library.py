@@ -47,3 +47,15 @@ def carafe_into(output):
 
 
 hamming_window = unfold.hamming_window
+
+
+def roi_align(features, rois, size, scale):
+    return torch.ops.freqfusion.roi_align(features, rois, size, size, scale)
+
+
+def batched_nms(boxes, scores, groups, threshold):
+    return torch.ops.freqfusion.batched_nms(boxes, scores, groups, threshold)
+
+
+def mask_paste(masks, boxes, height, width):
+    return torch.ops.freqfusion.mask_paste(masks, boxes, height, width) >= 0.5

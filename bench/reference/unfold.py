@@ -4,6 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from reference.regions import batched_nms, mask_paste, roi_align  # noqa: F401
+
 
 def carafe(features, masks, kernel_size, scale=2, border="zeros"):
     """Sums each k x k window with the weights of its output pixel. [N, C, h, w], [N, k*k, s*h, s*w] -> [N, C, s*h, s*w]."""

@@ -26,7 +26,7 @@ from shapes.picture import network_input  # noqa: E402
 from shapes.scenes import CLASSES, draw_scene  # noqa: E402
 
 # As models/shapes/config.json has it: one class for a shape, and nothing that is more likely wrong than right.
-TEST = mask_rcnn.TEST | {"rcnn": mask_rcnn.TEST["rcnn"] | {"score_thr": 0.5, "class_agnostic": True}}
+TEST = mask_rcnn.TEST | {"rcnn": mask_rcnn.TEST["rcnn"] | {"score_thr": 0.7, "class_agnostic": True}}
 FIRST_SEED = 700_000_000  # far from those of the training
 # Pictures of the network's own size, an upright one, larger and smaller ones, and one without any shape.
 PICTURES = [{}] * 7 + [

@@ -5,9 +5,11 @@ import { DTYPE_BYTES, type DType } from '../dtype';
 import { decodeImage } from '../image/decode';
 import { bundledPage, loadModel } from '../models/load';
 import { SegNeXt } from '../modules/segnext';
+import { native } from '../native';
 import { scope } from '../scope';
 import { tensor } from '../tensor';
-import { uniform } from './inputs';
+import type { GpuCandidate } from './gpu';
+import { makeMap, uniform } from './inputs';
 import { type Candidate, type Measured, measure, type RunOptions } from './measure';
 import { type Timing, timing } from './statistics';
 import {
@@ -138,6 +140,33 @@ async function tiny(
       for (const output of Object.values(await network.segment(image, { preprocess }))) output.dispose();
     },
   };
+}
+
+/** SegNeXt-T with FreqFusion on a GPU, from the normalised image to its logits, as it is and captured in a CUDA graph. */
+export function gpuModels(
+  [height, width]: readonly [number, number],
+  dtypes: readonly DType[],
+  device: Device,
+): GpuCandidate[] {
+  using described = new SegNeXt();
+  const sides = [padded(height), padded(width)] as const;
+  return dtypes.flatMap((dtype) =>
+    [0, 1].map(
+      (graphs): GpuCandidate => ({
+        name: 'SegNeXt-T + FreqFusion, network',
+        variant: graphs === 0 ? dtype : `${dtype}, graph`,
+        shape: sides.join(' x '),
+        work: segnextWork(described, ...sides, dtype),
+        time: (plan) =>
+          scope(async () => {
+            const network = await new SegNeXt().initialize(0);
+            await network.to({ dtype, device });
+            const image = makeMap([1, 3, ...sides], 1, { dtype, device, layout: 'channels-last' }, [-2, 2]);
+            return native().timeModule(network.handle, 'forward', { image: image.handle }, {}, graphs, plan);
+          }),
+      }),
+    ),
+  );
 }
 
 function padded(side: number): number {

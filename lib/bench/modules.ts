@@ -1,7 +1,9 @@
 import { type Device, getThreads, setThreads } from '../device';
 import { DTYPE_BYTES, type DType } from '../dtype';
 import { FreqFusion, type FreqFusionOptions } from '../modules/freqfusion';
+import { native } from '../native';
 import { scope } from '../scope';
+import type { GpuCandidate } from './gpu';
 import { makeMap } from './inputs';
 import { type Candidate, type Measured, measure, type RunOptions } from './measure';
 import { freqFusionFlops, parameterElements, type Work } from './work';
@@ -82,14 +84,44 @@ export async function benchModules(
   return results;
 }
 
-/** FreqFusion with weights from a seed and inputs in memory, ready to run. Belongs to the scope that it is made in. */
-export async function moduleCandidate(each: ModuleCase, dtype: DType, device: Device): Promise<Candidate> {
+/** FreqFusion with weights from a seed, and its inputs in memory. They belong to the scope that they are made in. */
+async function prepare(each: ModuleCase, dtype: DType, device: Device) {
   const module = await new FreqFusion({ compressedChannels: 64, ...each.options }).initialize(0);
   await module.to({ dtype, device });
   const [height, width] = each.size;
   const options = { dtype, device, layout: 'channels-first' as const };
   const hrFeat = makeMap([1, each.options.hrChannels, height, width], 1, options);
   const lrFeat = makeMap([1, each.options.lrChannels, height / 2, width / 2], 2, options);
+  return { module, hrFeat, lrFeat };
+}
+
+/** FreqFusion's forward on a GPU, as it is and captured in a CUDA graph. Made when it is timed, and freed after it. */
+export function gpuModules(
+  each: ModuleCase,
+  { dtypes, device }: Pick<ModuleBenchOptions, 'dtypes' | 'device'>,
+): GpuCandidate[] {
+  return dtypes.flatMap((dtype) =>
+    [0, 1].map((graphs): GpuCandidate => {
+      using module = new FreqFusion({ compressedChannels: 64, ...each.options });
+      return {
+        name: `FreqFusion ${each.name}`,
+        variant: graphs === 0 ? dtype : `${dtype}, graph`,
+        shape: describeCase(each),
+        work: freqFusionWork(module, each.size, dtype),
+        time: (plan) =>
+          scope(async () => {
+            const prepared = await prepare(each, dtype, device);
+            const inputs = { hrFeat: prepared.hrFeat.handle, lrFeat: prepared.lrFeat.handle };
+            return native().timeModule(prepared.module.handle, 'forward', inputs, {}, graphs, plan);
+          }),
+      };
+    }),
+  );
+}
+
+/** FreqFusion with weights from a seed and inputs in memory, ready to run. Belongs to the scope that it is made in. */
+export async function moduleCandidate(each: ModuleCase, dtype: DType, device: Device): Promise<Candidate> {
+  const { module, hrFeat, lrFeat } = await prepare(each, dtype, device);
   return {
     name: `FreqFusion ${each.name}`,
     variant: dtype,

@@ -1,10 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describeEnvironment, environment } from '../bench/environment';
+import { gpuReport } from '../bench/gpu';
+import { describeGpuReport, gpuCells, gpuMarkdown, plotGpuReport } from '../bench/gpu-report';
 import type { Measured } from '../bench/measure';
-import { benchFirstPage, benchModels } from '../bench/models';
-import { benchModules, benchThreads, MODULE_CASES, type ModuleCase } from '../bench/modules';
-import { benchOperators, type MapSize } from '../bench/operators';
+import { benchFirstPage, benchModels, gpuModels } from '../bench/models';
+import { benchModules, benchThreads, gpuModules, MODULE_CASES, type ModuleCase } from '../bench/modules';
+import { benchOperators, gpuOperators, type MapSize } from '../bench/operators';
 import { plotReport } from '../bench/plot';
 import {
   type BenchReport,
@@ -16,7 +18,7 @@ import {
 } from '../bench/report';
 import { RoofMeter } from '../bench/roofs';
 import { benchScaling } from '../bench/scaling';
-import { setThreads } from '../device';
+import { type Device, memoryStats, setThreads } from '../device';
 import type { DType } from '../dtype';
 import { native } from '../native';
 import { CliError, EXIT } from './exit';
@@ -27,15 +29,27 @@ const TARGETS = ['ops', 'module', 'model', 'scaling'] as const;
 type Target = (typeof TARGETS)[number];
 
 interface BenchFlags {
-  device: 'cpu' | 'cuda' | `cuda:${number}`;
-  dtype: DType[];
+  device: Device;
+  dtype?: DType[];
   threads?: number;
   shape: string[];
-  runs: number;
+  runs?: number;
   json?: boolean;
   markdown?: boolean;
   plot?: string;
 }
+
+/** Low-resolution maps that GPUs are measured with: those of networks, and FreqFusion's own few channels. */
+const GPU_SIZES: readonly MapSize[] = [
+  [64, 128],
+  [128, 128],
+  [256, 64],
+  [256, 128],
+  [256, 256],
+  [64, 512],
+  [9, 256],
+  [25, 256],
+].map(([channels, side]) => ({ channels: channels!, height: side!, width: side! }));
 
 const OPERATOR_SIZES: Readonly<Record<string, MapSize>> = {
   small: { channels: 16, height: 32, width: 32 },
@@ -52,7 +66,7 @@ export function addBench(program: Command): void {
     .addOption(
       new Option('--dtype <dtype...>', 'element types, measured side by side')
         .choices(COMPUTE_DTYPES)
-        .default(['float32']),
+        .default(undefined, 'float32; on a GPU float32, float16 and bfloat16'),
     )
     .option('--threads <count>', 'CPU threads of one job (default: one per core)', integer(1, 1024))
     .option(
@@ -61,7 +75,7 @@ export function addBench(program: Command): void {
       (value: string, before: string[]) => [...before, value],
       [],
     )
-    .option('--runs <count>', 'timed runs of each', integer(1, 10_000), 15)
+    .option('--runs <count>', 'timed runs of each (default: 15; on a GPU 20)', integer(1, 10_000))
     .option('--json', 'print the results as JSON')
     .option('--markdown', 'print the results as Markdown')
     .option('--plot <file>', 'write the results as a picture (.svg)', parseSvg)
@@ -73,11 +87,16 @@ Memory is reused from run to run. "of roof" is the share of what the machine cou
 greater of operations / FMA peak and bytes / copy bandwidth. "scaling" grows FreqFusion from 64 x 64 to 4096 x 4096
 pixels, as far as memory goes, and compares one thread with all.
 
+On a GPU times lie between two CUDA events, after five runs that do not count, and 256 MB are written before each so
+that inputs come from memory; "of copy" is the share of the bandwidth of a copy on the device, measured in the same run,
+"extra memory" the most that tensors took beside inputs and weights. "graph" runs are captured in a CUDA graph.
+
 Examples:
   $ freqfusion bench
   $ freqfusion bench ops --shape 128x256x256 --dtype float32 bfloat16
   $ freqfusion bench module --shape C D --markdown --plot freqfusion.svg
-  $ freqfusion bench scaling --runs 5`,
+  $ freqfusion bench scaling --runs 5
+  $ freqfusion bench --device cuda --dtype float16 --json`,
     )
     .action(async (target: Target | undefined, flags: BenchFlags) => {
       process.exitCode = await bench(target, flags);
@@ -90,17 +109,49 @@ async function bench(target: Target | undefined, flags: BenchFlags): Promise<num
   }
   if (flags.json === true && flags.markdown === true)
     throw new CliError('--json and --markdown exclude each other');
-  const plan = planOf(target, flags.shape);
-  if (flags.device !== 'cpu')
-    throw new CliError(`bench measures the CPU alone, got --device ${flags.device}`);
+  const plan = planOf(target, flags);
   native();
   if (flags.threads !== undefined) setThreads(flags.threads);
+  if (flags.device !== 'cpu') return benchGpu(plan, flags.device, flags);
   const report = await run(plan, flags);
-  if (flags.plot !== undefined) writePlot(flags.plot, report);
+  if (flags.plot !== undefined) writePlot(flags.plot, plotReport(report));
   if (flags.json === true) printJson(report);
   else if (flags.markdown === true) print(markdownReport(report).trimEnd());
   else printReport(report);
   return EXIT.ok;
+}
+
+/** The same plan on a GPU. Ends with 1 where something could not be measured. */
+async function benchGpu(plan: Plan, device: Exclude<Device, 'cpu'>, flags: BenchFlags): Promise<number> {
+  const { dtype: dtypes = ['float32', 'float16', 'bfloat16'], runs = 20, json } = flags;
+  memoryStats(device); // ERR_DEVICE where there is none of that name
+  const report = await gpuReport(
+    [
+      ...(plan.operators ?? []).flatMap((size) => gpuOperators(size, { dtypes, device })),
+      ...(plan.modules ?? []).flatMap((each) => gpuModules(each, { dtypes, device })),
+      ...(plan.model === undefined ? [] : gpuModels(plan.model, dtypes, device)),
+    ],
+    { device, runs, onProgress: progress(json) },
+  );
+  if (flags.plot !== undefined) writePlot(flags.plot, plotGpuReport(report));
+  if (json === true) printJson(report);
+  else if (flags.markdown === true) print(gpuMarkdown(report).trimEnd());
+  else {
+    const { head, notes } = describeGpuReport(report);
+    for (const line of head) print(line);
+    print();
+    const align = ['left', 'left', ...new Array<'right'>(6).fill('right')] as const;
+    for (const line of table(gpuCells(report.rows), align)) print(line);
+    for (const line of notes) print(line);
+  }
+  return report.rows.some(({ error }) => error !== undefined) ? EXIT.failed : EXIT.ok;
+}
+
+/** Says what is being measured, where a person looks on. */
+function progress(json: boolean | undefined): (name: string) => void {
+  return (name) => {
+    if (json !== true && process.stderr.isTTY) remark(`measuring ${name}`);
+  };
 }
 
 /** What to run, with its sizes. */
@@ -111,8 +162,11 @@ interface Plan {
   scaling?: true;
 }
 
-function planOf(target: Target | undefined, shapes: readonly string[]): Plan {
-  const operators = () => (shapes.length > 0 ? shapes : ['large']).map(operatorSize);
+function planOf(target: Target | undefined, { shape: shapes, device }: BenchFlags): Plan {
+  const operators = () => {
+    if (shapes.length > 0) return shapes.map(operatorSize);
+    return device === 'cpu' ? [operatorSize('large')] : [...GPU_SIZES];
+  };
   const modules = () => (shapes.length > 0 ? shapes : ['A', 'B', 'C', 'D']).map(moduleCase);
   const model = () => modelSize(shapes);
   switch (target) {
@@ -123,6 +177,7 @@ function planOf(target: Target | undefined, shapes: readonly string[]): Plan {
     case 'model':
       return { model: model() };
     case 'scaling':
+      if (device !== 'cpu') throw new CliError(`bench scaling measures the CPU, got --device ${device}`);
       if (shapes.length > 0) throw new CliError('bench scaling has sizes of its own: leave --shape out');
       return { scaling: true };
     case undefined:
@@ -130,11 +185,12 @@ function planOf(target: Target | undefined, shapes: readonly string[]): Plan {
   }
 }
 
-async function run(plan: Plan, { dtype: dtypes, device, runs, json }: BenchFlags): Promise<BenchReport> {
+async function run(
+  plan: Plan,
+  { dtype: dtypes = ['float32'], device, runs = 15, json }: BenchFlags,
+): Promise<BenchReport> {
   const roofs = new RoofMeter();
-  const onProgress = (name: string) => {
-    if (json !== true && process.stderr.isTTY) remark(`measuring ${name}`);
-  };
+  const onProgress = progress(json);
   const before = environment();
   await roofs.sample();
   const measured: Measured[] = [];
@@ -173,9 +229,9 @@ function printReport(report: BenchReport): void {
   for (const line of rest) print(line);
 }
 
-function writePlot(file: string, report: BenchReport): void {
+function writePlot(file: string, svg: string): void {
   try {
-    writeFileSync(file, plotReport(report));
+    writeFileSync(file, svg);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new CliError(`the plot ${file} cannot be written (${code})`, EXIT.output, error);

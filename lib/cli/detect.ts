@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { DetectedImage, DetectionModel, DetectionThresholds } from '../models/detection-model';
 import type { DetectionJson, DetectionResult } from '../models/detection-result';
-import { CocoCollection, imageIds } from './coco-collection';
+import { CocoDetections, type CocoOutput, CocoPanoptic, imageIds } from './coco-output';
 import { CliError, EXIT } from './exit';
 import { addImageRunOptions, type ImageRunFlags, runImages } from './image-run';
 import { listImages } from './inputs';
@@ -84,8 +84,7 @@ Examples:
 async function detect(args: readonly string[], flags: DetectFlags): Promise<number> {
   const { format } = flags;
   const planned = await plan(args, flags);
-  const ids = imageIds(planned.map(({ image }) => image));
-  const collection = new CocoCollection(ids);
+  const coco = cocoOutput(planned, flags);
   return runImages<DetectionModel, DetectedImage, Done>({
     planned,
     flags,
@@ -109,7 +108,7 @@ async function detect(args: readonly string[], flags: DetectFlags): Promise<numb
         ...(flags.maxPixels === undefined ? {} : { maxPixels: flags.maxPixels }),
       }),
     async write({ image: decoded, result }, { image, output }) {
-      await write(result!, decoded!, { image, output }, flags, collection);
+      await write(result!, decoded!, { image, output }, flags, coco);
       const { width, height, timing, panoptic } = result!;
       const detections = result!.toJSON().detections.map(({ mask: _, ...rest }) => rest);
       return {
@@ -122,10 +121,8 @@ async function detect(args: readonly string[], flags: DetectFlags): Promise<numb
         ...(panoptic && { segments: panoptic.segments.map(({ className }) => className) }),
       };
     },
-    async finish(_done, model) {
-      if (format === 'coco') await writeJson(flags.output, collection.detections);
-      if (format === 'panoptic') await writeJson(flags.output, collection.panopticFile(model));
-    },
+    finish: async (model) => coco?.finish(model),
+    abandon: async () => coco?.abandon(),
     lineOf,
     showOne,
   });
@@ -140,6 +137,15 @@ async function plan(args: readonly string[], { output, format }: DetectFlags): P
   return guardOutputs(
     planOutputs({ ...images, open: true }, `${output.slice(0, -'.json'.length)}/`, 'labels'),
   );
+}
+
+function cocoOutput(
+  planned: readonly PlannedOutput[],
+  { output, format }: DetectFlags,
+): CocoOutput | undefined {
+  const ids = imageIds(planned.map(({ image }) => image));
+  if (format === 'coco') return new CocoDetections(output, ids);
+  return format === 'panoptic' ? new CocoPanoptic(output, ids) : undefined;
 }
 
 function checkFormat(format: DetectFormat, { info }: DetectionModel): void {
@@ -167,7 +173,7 @@ async function write(
   decoded: NonNullable<DetectedImage['image']>,
   { image, output }: PlannedOutput,
   { format, opacity }: DetectFlags,
-  collection: CocoCollection,
+  coco: CocoOutput | undefined,
 ): Promise<void> {
   switch (format) {
     case 'overlay':
@@ -177,11 +183,8 @@ async function write(
       return writeJson(output, { image, ...result.toJSON() });
     case 'masks':
       return writeMasks(result, output);
-    case 'coco':
-      return collection.add(image, result);
-    case 'panoptic':
-      await result.panoptic!.toPng(output);
-      return collection.addPanoptic(image, output, result);
+    default:
+      return coco!.add(image, result, output);
   }
 }
 

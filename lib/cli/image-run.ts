@@ -55,7 +55,9 @@ export interface ImageRun<Model extends RunModel, Result extends { index: number
   /** Writes one result, and gives what is said of it. `result` is one without `error`. */
   write(result: Result, planned: PlannedOutput, model: Model): Promise<Done>;
   /** Ends the run, before it is reported: for what is written once for all images. */
-  finish?(done: readonly Done[], model: Model): Promise<void>;
+  finish?(model: Model): Promise<void>;
+  /** Cleans up after a run that an error ended. */
+  abandon?(): Promise<void>;
   /** Words a result in one line, among many. */
   lineOf(done: Done): string;
   /** Prints the result of the only image. */
@@ -82,7 +84,10 @@ export async function runImages<
   try {
     makeFolders(todo);
     await interruptible((signal) => goThrough(run, model, todo, { done, failed, signal }));
-    await run.finish?.(done, model);
+    await run.finish?.(model);
+  } catch (error) {
+    await run.abandon?.();
+    throw error;
   } finally {
     model.dispose();
   }

@@ -12,12 +12,12 @@ export interface DetectorFlags extends ComputeOptions {
   architecture?: string;
   border?: 'zeros' | 'reflect';
   ema?: boolean;
+  cudaGraph?: boolean;
 }
 
 /** Options of verbs that load a segmentation model. */
 export interface ModelFlags extends DetectorFlags {
   nmfSeed?: number;
-  cudaGraph?: boolean;
 }
 
 /** Adds --checkpoint, --architecture and what else says which model computes, and where. */
@@ -31,19 +31,18 @@ function addCheckpointOptions(command: Command, bundled: string): Command {
         'reflect',
       ]),
     )
-    .option('--ema', 'use the averaged weights of the checkpoint');
+    .option('--ema', 'use the averaged weights of the checkpoint')
+    .option('--cuda-graph', 'capture the network in a CUDA graph for each size of image (--device cuda)');
   return addComputeOptions(command);
 }
 
 /** Adds the options of a segmentation model. */
 export function addModelOptions(command: Command, bundled = 'the bundled page layout model'): Command {
-  return addCheckpointOptions(command, bundled)
-    .option(
-      '--nmf-seed <seed>',
-      "seed of the Hamburger's bases, which the reference draws anew every time",
-      integer(0),
-    )
-    .option('--cuda-graph', 'capture the network in a CUDA graph for each size of image (--device cuda)');
+  return addCheckpointOptions(command, bundled).option(
+    '--nmf-seed <seed>',
+    "seed of the Hamburger's bases, which the reference draws anew every time",
+    integer(0),
+  );
 }
 
 /** Adds the options of a detector. */
@@ -55,7 +54,6 @@ export function addDetectorOptions(command: Command): Command {
 export async function modelFrom(flags: ModelFlags): Promise<SegmentationModel> {
   const options: LoadModelOptions = loadOptions(flags);
   if (flags.nmfSeed !== undefined) options.nmfSeed = flags.nmfSeed;
-  if (flags.cudaGraph !== undefined) options.cudaGraph = flags.cudaGraph;
   return loadModel(flags.checkpoint, options);
 }
 
@@ -66,12 +64,13 @@ export async function detectorFrom(flags: DetectorFlags): Promise<DetectionModel
 
 function loadOptions(flags: DetectorFlags) {
   if (flags.threads !== undefined) setThreads(flags.threads);
-  const { device, dtype, architecture, border, ema } = flags;
+  const { device, dtype, architecture, border, ema, cudaGraph } = flags;
   return {
     device,
     dtype,
     ...(architecture !== undefined && { architecture }),
     ...(border !== undefined && { border }),
     ...(ema !== undefined && { ema }),
+    ...(cudaGraph !== undefined && { cudaGraph }),
   };
 }

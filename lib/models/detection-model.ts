@@ -1,6 +1,7 @@
 import { FreqFusionError, invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
 import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
+import type { CudaGraphOption } from '../jobs';
 import type { DetectorTestOptions } from '../modules/detector-options';
 import type { PreprocessOptions } from '../modules/segmentation-options';
 import type { DetectorOutput, TwoStageDetector } from '../modules/two-stage-detector';
@@ -70,12 +71,14 @@ export interface DetectorInfo extends LoadedInfo {
   readonly preprocess: PreprocessOptions;
 }
 
-/** @internal What is needed of a network: a {@link TwoStageDetector} is one. */
+/** What is needed of a network: a {@link TwoStageDetector} is one. */
 export type DetectorNetwork = Pick<TwoStageDetector, 'detect' | 'dispose' | 'disposed'>;
 
 /** @internal */
 export interface DetectionModelInit<Network extends DetectorNetwork = TwoStageDetector> {
   readonly network: Network;
+  /** Default false. */
+  readonly cudaGraph?: CudaGraphOption;
   readonly classes: readonly string[];
   readonly palette: readonly Rgb[];
   readonly info: DetectorInfo;
@@ -91,10 +94,12 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
   /** How many of the classes are things, which come first; the others are stuff, of panoptic models. */
   readonly things: number;
   readonly #network: Network;
+  readonly #cudaGraph: CudaGraphOption;
 
   /** @internal */
-  constructor({ network, classes, palette, info, things }: DetectionModelInit<Network>) {
+  constructor({ network, cudaGraph, classes, palette, info, things }: DetectionModelInit<Network>) {
     this.#network = network;
+    this.#cudaGraph = cudaGraph ?? false;
     this.things = things;
     this.classes = classes;
     this.palette = palette;
@@ -226,7 +231,12 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
         const { data, width, height } = image;
         pixels.push(tensor(data, [height, width, 3], { dtype: 'uint8', share: true }) as Tensor<'uint8'>);
       }
-      const outputs = await this.#network.detect(pixels, { preprocess, testCfg, signal });
+      const outputs = await this.#network.detect(pixels, {
+        preprocess,
+        testCfg,
+        signal,
+        cudaGraph: this.#cudaGraph,
+      });
       const read = await readOutputs(outputs);
       const inference = (performance.now() - begun) / images.length;
       return read.map((each, i) => {

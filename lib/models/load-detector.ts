@@ -34,6 +34,7 @@ export async function loadDetector(
   const { config } = located;
   return new DetectionModel({
     network,
+    cudaGraph: options.cudaGraph ?? false,
     classes,
     palette,
     info: {

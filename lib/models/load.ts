@@ -2,7 +2,6 @@ import { dirname, join, resolve } from 'node:path';
 import { Checkpoint } from '../checkpoint/checkpoint';
 import { checkSeed } from '../device';
 import { invalidArgument } from '../errors';
-import { type CudaGraphOption, graphCapacity } from '../jobs';
 import { SegNeXt, type SegNeXtOptions } from '../modules/segnext';
 import type { Tensor } from '../tensor';
 import { ADE20K_CLASSES } from './ade20k';
@@ -15,11 +14,6 @@ import { SegmentationModel } from './segmentation-model';
 
 /** Options of {@link loadModel}. */
 export interface LoadModelOptions extends LoadOptions<ModelConfig> {
-  /**
-   * Capture the network in CUDA graphs, one for each size of its input; see {@link GraphOptions.cudaGraph}. Worth it
-   * where images come in few sizes. Default false; ERR_DEVICE with device 'cpu'.
-   */
-  cudaGraph?: CudaGraphOption;
   /** Seed of the Hamburger's starting bases, which the reference draws anew at every forward. Default 0. */
   nmfSeed?: number;
   /** The bases themselves, [S, D, R], instead of a seed. They are copied. */
@@ -35,11 +29,8 @@ export interface LoadModelOptions extends LoadOptions<ModelConfig> {
  * CheckpointError for the file, and StateDictError for its keys.
  */
 export async function loadModel(path?: string, options: LoadModelOptions = {}): Promise<SegmentationModel> {
-  const { nmfSeed, cudaGraph, device = 'cpu' } = options;
+  const { nmfSeed } = options;
   if (nmfSeed !== undefined) checkSeed(nmfSeed, 'nmfSeed');
-  if (graphCapacity(cudaGraph) > 0 && device === 'cpu') {
-    throw invalidArgument('ERR_DEVICE', 'device', "'cuda' or 'cuda:N' with cudaGraph", device);
-  }
   const { network, located, classes, palette, info } = await loadNetwork(SEGMENTATION, path, options);
   try {
     const { preprocess = ADE20K_PREPROCESS, inference = { mode: 'whole' } } = located.config;

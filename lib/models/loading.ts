@@ -6,6 +6,7 @@ import { checkDType, type DType } from '../dtype';
 import { FreqFusionError, invalidArgument } from '../errors';
 import { makePalette } from '../image/palette';
 import { checkRgb, type Rgb } from '../image/types';
+import { type CudaGraphOption, graphCapacity } from '../jobs';
 import type { LoadReport } from '../modules/load-report';
 import type { Module } from '../modules/module';
 import type { Border } from '../ops/carafe';
@@ -24,6 +25,11 @@ export interface LoadOptions<Config extends BaseConfig> {
   device?: Device;
   /** Element type of the weights and of the computation. Default 'float32'. */
   dtype?: DType;
+  /**
+   * Capture the network in CUDA graphs, one for each size of its input; see {@link GraphOptions.cudaGraph}. Worth it
+   * where images come in few sizes. Default false; ERR_DEVICE with device 'cpu'.
+   */
+  cudaGraph?: CudaGraphOption;
   /** Throw where a key is missing, unexpected or of another shape. Default true. */
   strict?: boolean;
   /** True: the averaged weights (EMA); false: the trained ones. Default: what the file's framework would load. */
@@ -158,8 +164,11 @@ function unknownKeys<Config extends BaseConfig>(
 function checkOptions<Config extends BaseConfig>(path: unknown, options: LoadOptions<Config>): void {
   if (path !== undefined && typeof path !== 'string')
     throw invalidArgument('ERR_TYPE', 'path', 'a path', path);
-  const { device, dtype, strict, border, palette } = options;
-  if (device !== undefined) checkDevice(device);
+  const { device = 'cpu', dtype, strict, border, palette, cudaGraph } = options;
+  checkDevice(device);
+  if (graphCapacity(cudaGraph) > 0 && device === 'cpu') {
+    throw invalidArgument('ERR_DEVICE', 'device', "'cuda' or 'cuda:N' with cudaGraph", device);
+  }
   if (dtype !== undefined && !/^b?float/.test(checkDType(dtype))) {
     throw invalidArgument('ERR_DTYPE', 'dtype', 'a floating-point dtype', dtype);
   }

@@ -26,7 +26,7 @@ export interface Proposals {
 }
 
 /** Options of {@link RpnHead.forward}. */
-export interface RpnRunOptions extends RunOptions {
+export interface RpnRunOptions extends Omit<RunOptions, 'cudaGraph'> {
   /** One an image; read for imgShape alone, to which boxes are clipped. */
   metas?: readonly ImageMeta[];
   testCfg?: RpnTestOptions;
@@ -80,7 +80,7 @@ export type RoiHeadInputs<D extends DType = DType> = PyramidMaps<D> & {
 };
 
 /** Options of {@link RoiHead.forward}. */
-export interface RoiHeadRunOptions extends RunOptions {
+export interface RoiHeadRunOptions extends Omit<RunOptions, 'cudaGraph'> {
   meta?: ImageMeta;
   /** Boxes in the original's coordinates (default) or in those of the network's input. */
   rescale?: boolean;

@@ -1,7 +1,7 @@
 import { checkInteger, checkTensor, FLOATING } from '../check';
 import type { DType } from '../dtype';
 import { invalidArgument } from '../errors';
-import type { JobOptions } from '../jobs';
+import type { GraphOptions } from '../jobs';
 import type { Tensor } from '../tensor';
 import type { FreqFusionSettings } from './freqfusion-options';
 import { Module } from './module';
@@ -99,7 +99,7 @@ export class Fpn extends Module {
   }
 
   /** @throws ArgumentError ERR_TYPE where a level is missing, ERR_SHAPE, ERR_DTYPE, ERR_DEVICE; AbortError ERR_ABORTED */
-  async forward<D extends DType>(inputs: FpnInputs<D>, options: JobOptions = {}): Promise<FpnOutputs<D>> {
+  async forward<D extends DType>(inputs: FpnInputs<D>, options: GraphOptions = {}): Promise<FpnOutputs<D>> {
     return (await this.run('forward', this.#check(inputs), {}, options)) as never;
   }
 

@@ -1,7 +1,7 @@
 import { checkTensor, FLOATING } from '../check';
 import type { DType } from '../dtype';
 import { invalidArgument } from '../errors';
-import type { JobOptions } from '../jobs';
+import type { GraphOptions } from '../jobs';
 import type { Tensor } from '../tensor';
 import { Module } from './module';
 
@@ -55,7 +55,7 @@ export class ResNet extends Module {
    */
   async forward<D extends DType>(
     inputs: { image: Tensor<D> },
-    options: JobOptions = {},
+    options: GraphOptions = {},
   ): Promise<ResNetOutputs<D>> {
     if (typeof inputs !== 'object' || inputs === null) {
       throw invalidArgument('ERR_TYPE', 'inputs', 'an object { image }', inputs);

@@ -1,7 +1,7 @@
 import type { OptionRecord } from '../binding';
 import { checkTensor, FLOATING } from '../check';
 import { invalidArgument } from '../errors';
-import type { JobOptions } from '../jobs';
+import type { GraphOptions } from '../jobs';
 import type { Tensor } from '../tensor';
 import type { DetectorOptions, DetectorTestOptions } from './detector-options';
 import { flatMetas, type ImageMeta } from './image-meta';
@@ -57,7 +57,7 @@ export interface DetectorRunOptions extends RunOptions {
 }
 
 /** Options of {@link TwoStageDetector.detect}. */
-export interface DetectorDetectOptions extends JobOptions {
+export interface DetectorDetectOptions extends GraphOptions {
   /** Default {@link COCO_PREPROCESS}. */
   preprocess?: PreprocessOptions;
   /** Goes before the detector's own test settings, one by one. */
@@ -101,7 +101,7 @@ export abstract class TwoStageDetector extends Module {
     }
     const channels = this.options.backbone?.inChannels ?? 3;
     const image = checkTensor(inputs.image, 'image', { rank: 4, dtype: FLOATING, channels });
-    const { stages = false, rescale = true, testCfg = {}, signal } = options;
+    const { stages = false, rescale = true, testCfg = {}, signal, cudaGraph } = options;
     if (typeof stages !== 'boolean') throw invalidArgument('ERR_TYPE', 'stages', 'a boolean', stages);
     if (typeof rescale !== 'boolean') throw invalidArgument('ERR_TYPE', 'rescale', 'a boolean', rescale);
     const given = {
@@ -110,7 +110,7 @@ export abstract class TwoStageDetector extends Module {
       rescale,
       testCfg,
     } as unknown as OptionRecord;
-    const tensors = await this.run('forward', { image }, given, { signal });
+    const tensors = await this.run('forward', { image }, given, { signal, cudaGraph });
     const { outputs, rest } = splitOutputs(tensors, image.shape[0]!);
     return { outputs, ...(stages && { stages: rest }) } as never;
   }
@@ -125,7 +125,7 @@ export abstract class TwoStageDetector extends Module {
    */
   async detect(
     images: readonly Tensor<'uint8'>[],
-    { preprocess = COCO_PREPROCESS, testCfg = {}, signal }: DetectorDetectOptions = {},
+    { preprocess = COCO_PREPROCESS, testCfg = {}, signal, cudaGraph }: DetectorDetectOptions = {},
   ): Promise<DetectorOutput[]> {
     if (!Array.isArray(images)) throw invalidArgument('ERR_TYPE', 'images', 'an array of tensors', images);
     const inputs = Object.fromEntries(
@@ -136,7 +136,8 @@ export abstract class TwoStageDetector extends Module {
     );
     if (images.length === 0) return [];
     const given = { preprocess, testCfg } as unknown as OptionRecord;
-    return splitOutputs(await this.run('detect', inputs, given, { signal }), images.length).outputs;
+    const tensors = await this.run('detect', inputs, given, { signal, cudaGraph });
+    return splitOutputs(tensors, images.length).outputs;
   }
 }
 

@@ -22,6 +22,7 @@ void end_environment(void* data) { static_cast<Environment*>(data)->shutdown(); 
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   try {
     check_torch_version();
+    choose_float32_precision();
     install_allocator();
     auto environment = std::make_unique<Environment>(env);
     napi_add_env_cleanup_hook(env, &end_environment, environment.get());

@@ -3,7 +3,9 @@
 #include <ATen/Context.h>
 #include <ATen/Version.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 #if __has_include(<torch/headeronly/version.h>)
 #include <torch/headeronly/version.h>
@@ -134,6 +136,13 @@ void check_torch_version() {
                     " was loaded: build it again with \"npm run build:native\"",
                 built, loaded);
   }
+}
+
+void choose_float32_precision() {
+  const char* wanted = std::getenv("FREQFUSION_TF32");
+  const bool tf32 = wanted != nullptr && std::string_view(wanted) == "1";
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  at::globalContext().setAllowTF32CuBLAS(tf32);
 }
 
 void export_runtime(Napi::Env env, Napi::Object exports) {

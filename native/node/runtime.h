@@ -8,6 +8,10 @@ namespace freqfusion::node {
 // C++ interface has no stable layout between versions.
 void check_torch_version();
 
+// float32 is float32 on GPUs, too: libtorch would round what convolutions read to TF32, which moves results by a
+// thousandth. FREQFUSION_TF32=1 allows it, for convolutions and matrix products.
+void choose_float32_precision();
+
 void export_runtime(Napi::Env env, Napi::Object exports);
 
 }  // namespace freqfusion::node

@@ -119,10 +119,29 @@ Napi::Value time_module(const Napi::CallbackInfo& info) {
   return submit_timing(info, run.device, std::move(run.work), parse_plan(info[5]));
 }
 
+// The two tensors are made by the first run, on the queue: their memory belongs to its stream.
+Napi::Value time_copy(const Napi::CallbackInfo& info) {
+  const c10::Device device = parse_device(info[0]);
+  const int64_t bytes = info[1].As<Napi::Number>().Int64Value();
+  const auto pair = std::make_shared<std::pair<at::Tensor, at::Tensor>>();
+  const auto work = [device, bytes, pair] {
+    auto& [from, to] = *pair;
+    if (!from.defined()) {
+      const auto options = at::TensorOptions().dtype(at::kByte).device(device);
+      from = at::empty({bytes}, options).fill_(1);
+      to = at::empty({bytes}, options);
+    }
+    to.copy_(from);
+    return NamedTensors();
+  };
+  return submit_timing(info, device, work, parse_plan(info[2]));
+}
+
 }  // namespace
 
 void export_timing(Napi::Env env, Napi::Object exports) {
   exports.Set("timeOperator", Napi::Function::New(env, boundary<time_operator>, "timeOperator"));
+  exports.Set("timeCopy", Napi::Function::New(env, boundary<time_copy>, "timeCopy"));
   exports.Set("timeModule", Napi::Function::New(env, boundary<time_module>, "timeModule"));
 }
 

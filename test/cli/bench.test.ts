@@ -70,7 +70,7 @@ describe('freqfusion bench', () => {
     [['ops', '--plot', 'plot.png'], /ending in \.svg/],
     [['ops', '--runs', '0'], /Expected an integer from 1/],
     [['ops', '--dtype', 'int8'], /Allowed choices are float32/],
-    [['ops', '--device', 'cuda'], /measures the CPU alone/],
+    [['scaling', '--device', 'cuda'], /bench scaling measures the CPU, got --device cuda/],
   ])('ends %j with exit code 2', async (args, message) => {
     const { code, stderr } = await cli(['bench', ...args]);
     expect(stderr).toMatch(message);

@@ -253,7 +253,7 @@ struct Network {
   int calls = 0;
   TensorFunction function = [this](const NamedTensors& in) {
     calls += 1;
-    return named("y", in.require("x") * weight);
+    return named("y", in.require("x").mul(weight));
   };
 
   at::Tensor run(GraphCache& cache, at::Tensor x, int64_t capacity = 8, const char* name = "forward") {

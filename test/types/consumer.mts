@@ -2,7 +2,10 @@
 import {
   ArgumentError,
   carafe,
+  type Detection,
+  type DetectionModel,
   type DType,
+  loadDetector,
   type MemoryStats,
   memoryStats,
   scope,
@@ -33,3 +36,20 @@ await carafe(features, masks, { border: 'replicate' });
 export const wrong: BigInt64Array = await features.data();
 // @ts-expect-error an option with a typo
 await carafe(features, masks, { kernelsize: 3 });
+
+const detector: DetectionModel = await loadDetector('model.pth', {
+  architecture: 'mask-rcnn-r50-freqfusion',
+});
+const found = await detector.detect('photo.jpg', { scoreThreshold: 0.5, maxDetections: 10 });
+export const best: Detection | undefined = found.detections[0];
+export const edges: readonly [number, number, number, number] | undefined = best?.box;
+export const pixels: Uint8Array | undefined = best?.mask?.toBitmap();
+export const counts: string | undefined = found.toCoco(1)[0]?.segmentation?.counts;
+export const segments: readonly { isThing: boolean }[] | undefined = found.panoptic?.segments;
+for await (const { result, error } of detector.detectAll(['a.jpg'], { batch: 2, continueOnError: true })) {
+  if (error === undefined) await result?.overlay('a.jpg', 'b.png', { minScore: 0.3 });
+}
+// @ts-expect-error an option of another name
+await detector.detect('photo.jpg', { scoreThr: 0.5 });
+// @ts-expect-error an option of segmentation models
+await loadDetector(undefined, { nmfSeed: 1 });

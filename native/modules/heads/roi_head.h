@@ -41,6 +41,7 @@ class RoiHead final : public Module {
   size_t levels() const;
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
+  bool has_host_work(const std::string&) const override { return true; }
 
  private:
   const RoiExtractor bbox_extractor_, mask_extractor_;

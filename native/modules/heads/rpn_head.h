@@ -52,6 +52,7 @@ class RpnHead final : public Module {
   void initialize(uint64_t seed) override;
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
+  bool has_host_work(const std::string&) const override { return true; }
 
  protected:
   void changed() override { predictor_.reset(); }

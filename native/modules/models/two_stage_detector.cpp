@@ -13,6 +13,7 @@
 #include "native/modules/error.h"
 #include "native/modules/image/postprocess.h"
 #include "native/modules/image/preprocess.h"
+#include "native/modules/network.h"
 
 namespace freqfusion {
 namespace {
@@ -166,6 +167,32 @@ TwoStageDetector::Maps TwoStageDetector::compute_maps(const at::Tensor& image, T
   return maps;
 }
 
+TwoStageDetector::Maps TwoStageDetector::replay_maps(const at::Tensor& image) const {
+  NamedTensors given;
+  given.add("image", image);
+  const NamedTensors found = run_network("maps", given, [this](const NamedTensors& inputs) {
+    const Maps maps = compute_maps(inputs.require("image"), nullptr);
+    NamedTensors tensors;
+    for (size_t i = 0; i < maps.levels.size(); ++i) {
+      const std::string level = std::to_string(i);
+      tensors.add("level" + level, maps.levels[i]);
+      tensors.add("objectness" + level, maps.rpn[i].objectness);
+      tensors.add("deltas" + level, maps.rpn[i].deltas);
+    }
+    if (maps.semantic.defined()) tensors.add("semantic", maps.semantic);
+    return tensors;
+  });
+  Maps maps;
+  maps.input = {image.size(2), image.size(3)};
+  for (size_t i = 0; i < rpn_head_.levels(); ++i) {
+    const std::string level = std::to_string(i);
+    maps.levels.push_back(found.require("level" + level));
+    maps.rpn.push_back({found.require("objectness" + level), found.require("deltas" + level)});
+  }
+  if (semantic_head_) maps.semantic = found.require("semantic");
+  return maps;
+}
+
 DetectorResult TwoStageDetector::detect_one(const Maps& maps, int64_t index, const ImageMeta& meta, bool rescale,
                                             const DetectorTestOptions& test, Trace* stages,
                                             RoiStages* roi_stages) const {
@@ -209,7 +236,7 @@ DetectorResult TwoStageDetector::detect_one(const Maps& maps, int64_t index, con
 std::vector<DetectorResult> TwoStageDetector::forward(const at::Tensor& image, const std::vector<ImageMeta>& metas,
                                                       bool rescale, const DetectorTestOptions& test,
                                                       Trace* stages) const {
-  const Maps maps = compute_maps(image, stages);
+  const Maps maps = stages != nullptr ? compute_maps(image, stages) : replay_maps(image);
   RoiStages roi_stages;
   std::vector<DetectorResult> results;
   for (size_t i = 0; i < metas.size(); ++i) {

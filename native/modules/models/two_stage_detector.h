@@ -36,6 +36,8 @@ class TwoStageDetector final : public Module {
   void initialize(uint64_t seed) override;
 
   NamedTensors run(const std::string& method, const NamedTensors& inputs, const Options& options) override;
+  // Regions are chosen by their scores.
+  bool has_host_work(const std::string&) const override { return true; }
 
  private:
   // The maps of a batch that regions are read from.
@@ -46,6 +48,8 @@ class TwoStageDetector final : public Module {
     ImageSize input;
   };
   Maps compute_maps(const at::Tensor& image, Trace* stages) const;
+  // The same as a network that may be captured.
+  Maps replay_maps(const at::Tensor& image) const;
   DetectorResult detect_one(const Maps& maps, int64_t index, const ImageMeta& meta, bool rescale,
                             const DetectorTestOptions& test, Trace* stages, RoiStages* roi_stages) const;
 
