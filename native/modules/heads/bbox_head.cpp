@@ -56,7 +56,7 @@ RegionPredictions BBoxHead::forward(const at::Tensor& regions) const {
 
 Detections BBoxHead::select(const at::Tensor& proposals, const RegionPredictions& predictions, const ImageMeta& meta,
                             bool rescale, const RcnnTestOptions& test) const {
-  const at::Tensor scores = at::softmax(predictions.logits, 1).narrow(1, 0, options_.num_classes);
+  const at::Tensor scores = at::softmax(wide(predictions.logits), 1).narrow(1, 0, options_.num_classes);
   // Region by region, class by class. Only these are decoded: few of all pairs pass the threshold.
   const at::Tensor pairs = scores.gt(test.score_thr).nonzero();
   const at::Tensor region = pairs.select(1, 0), label = pairs.select(1, 1);
@@ -65,7 +65,7 @@ Detections BBoxHead::select(const at::Tensor& proposals, const RegionPredictions
                                                         : predictions.deltas.reshape({-1, 4}).index_select(0, flat);
   BoxCoderOptions coder = options_.coder;
   coder.max_shape = {static_cast<double>(meta.shown.height), static_cast<double>(meta.shown.width)};
-  at::Tensor boxes = delta2bbox(proposals.index_select(0, region), deltas, coder);
+  at::Tensor boxes = delta2bbox(proposals.index_select(0, region), wide(deltas), coder);
   if (rescale) boxes = boxes.div(meta.scales(boxes));
   const at::Tensor score = scores.reshape({-1}).index_select(0, flat);
   // What a broken network says is not a number is no detection.

@@ -100,8 +100,8 @@ NamedTensors RoiHead::run(const std::string& method, const NamedTensors& inputs,
   const auto metas = parse_metas(options, 1, {levels.front().size(2) * 4, levels.front().size(3) * 4});
   RoiStages stages;
   RoiStages* const trace = options.boolean("stages", false) ? &stages : nullptr;
-  const Detections found =
-      detect(levels, 0, proposals.to(levels.front().options()), metas.front(), rescale, test, trace);
+  const Detections found = detect(levels, 0, proposals.to(levels.front().device(), wide(levels.front()).scalar_type()),
+                                  metas.front(), rescale, test, trace);
   NamedTensors outputs;
   outputs.add("boxes", found.boxes);
   outputs.add("scores", found.scores);

@@ -78,8 +78,8 @@ Proposals RpnHead::propose(const std::vector<RpnLevel>& levels, int64_t image, I
   std::vector<at::Tensor> scores, deltas, anchors, groups;
   for (size_t i = 0; i < levels.size(); ++i) {
     const at::Tensor objectness = levels[i].objectness.select(0, image);
-    at::Tensor score = by_anchor(objectness, 1).squeeze(1).sigmoid();
-    at::Tensor delta = by_anchor(levels[i].deltas.select(0, image), 4);
+    at::Tensor score = wide(by_anchor(objectness, 1)).squeeze(1).sigmoid();
+    at::Tensor delta = wide(by_anchor(levels[i].deltas.select(0, image), 4));
     at::Tensor anchor = grid_anchors(base_anchors_[i].to(delta.options()), objectness.size(1), objectness.size(2),
                                      options_.strides[i], options_.strides[i]);
     if (score.size(0) > test.nms_pre) {

@@ -51,9 +51,10 @@ SemanticFpnHead::Step::Step(int64_t in, int64_t out, int64_t groups)
 
 at::Tensor SemanticFpnHead::Step::forward(const at::Tensor& x) const {
   const at::Tensor y = conv.forward(x);
-  at::Tensor normed = at::empty_like(y);
+  // Norms are computed in float32 at least.
+  at::Tensor normed = at::empty_like(y, y.options().dtype(y.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
   group_norm_out(normed, y, gn.groups(), gn.weight, gn.bias, gn.eps());
-  return at::relu_(normed);
+  return at::relu_(normed).to(y.scalar_type());
 }
 
 SemanticFpnHead::SemanticFpnHead(const SemanticFpnHeadOptions& options)

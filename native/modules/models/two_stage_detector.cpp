@@ -213,7 +213,7 @@ DetectorResult TwoStageDetector::detect_one(const Maps& maps, int64_t index, con
   if (found.boxes.size(0) > 0) {
     const MaskBoxes boxes = mask_boxes(found.boxes, meta, rescale);
     const at::Tensor masks =
-        roi_head_.mask_logits(maps.levels, index, boxes.network, found.labels, roi_stages).sigmoid();
+        wide(roi_head_.mask_logits(maps.levels, index, boxes.network, found.labels, roi_stages)).sigmoid();
     result.masks = mask_runs(masks, boxes.canvas, canvas.height, canvas.width, rcnn.mask_thr_binary);
   }
   if (task_ == DetectorTask::masks) return result;
