@@ -52,7 +52,7 @@ export function addDetect(program: Command): void {
     .addOption(new Option('--format <format>', 'what to write').choices(DETECT_FORMATS).default('overlay'))
     .option(
       '--score <share>',
-      `least score (default: ${SHOWN_SCORE} or the model's own if that is higher; the model's own with --format coco and of panoptic models)`,
+      `least score (default: ${SHOWN_SCORE} or the model's own, if greater; with --format coco and of panoptic models always its own)`,
       number(0, 1),
     )
     .option('--max <count>', "most detections of an image (default: the model's)", integer(1))
@@ -158,9 +158,10 @@ function checkFormat(format: DetectFormat, { info }: DetectionModel): void {
   }
 }
 
-function thresholds(flags: DetectFlags, { info }: DetectionModel): DetectionThresholds {
+function thresholds(flags: DetectFlags, { info, network }: DetectionModel): DetectionThresholds {
   const shown = flags.format !== 'coco' && info.task !== 'panoptic-segmentation';
-  const score = flags.score ?? (shown ? Math.max(SHOWN_SCORE, info.scoreThreshold ?? 0) : undefined);
+  const own = network.options.testCfg?.rcnn?.scoreThr ?? 0.05;
+  const score = flags.score ?? (shown && own < SHOWN_SCORE ? SHOWN_SCORE : undefined);
   return {
     ...(score !== undefined && { scoreThreshold: score }),
     ...(flags.max !== undefined && { maxDetections: flags.max }),

@@ -69,8 +69,6 @@ export type DetectedImage =
 export interface DetectorInfo extends LoadedInfo {
   readonly task: DetectionTask;
   readonly preprocess: PreprocessOptions;
-  /** The least score that the model's own test settings report; undefined where they are mmdetection's defaults. */
-  readonly scoreThreshold?: number | undefined;
 }
 
 /** What is needed of a network: a {@link TwoStageDetector} is one. */

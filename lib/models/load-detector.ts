@@ -41,7 +41,6 @@ export async function loadDetector(
       ...info,
       task: TASK_OF[config.network.kind],
       preprocess: config.preprocess ?? COCO_PREPROCESS,
-      scoreThreshold: config.network.options.testCfg?.rcnn?.scoreThr,
     },
     things: config.network.options.roiHead?.bboxHead?.numClasses ?? classes.length,
   });
