@@ -35,6 +35,25 @@ bool suits_winograd(const at::Tensor& weight, const Conv2dOptions& options, at::
          std::min(weight.size(0), weight.size(1)) >= kLeastChannels;
 }
 
+// From this many channels on a 1x1 convolution is computed as a matrix product, whose sums are formed block by block:
+// half the rounding error of oneDNN's, which adds thousands of products one after the other. What a deep network says
+// of its last maps depends on it.
+constexpr int64_t kLongSum = 512;
+
+bool suits_matrix(const at::Tensor& weight, const Conv2dOptions& options, at::ScalarType dtype) {
+  return options.kernel == square(1) && options.padding == square(0) && options.groups == 1 && dtype == at::kFloat &&
+         weight.device().is_cpu() && weight.size(1) >= kLongSum;
+}
+
+// x [N, C, H, W] and weight [out, C].
+at::Tensor multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const Pair& stride) {
+  const at::Tensor read = x.slice(2, 0, std::nullopt, stride[0]).slice(3, 0, std::nullopt, stride[1]);
+  const at::Tensor rows = read.permute({0, 2, 3, 1}).reshape({-1, x.size(1)});
+  return at::addmm(bias, rows, weight.t())
+      .view({read.size(0), read.size(2), read.size(3), weight.size(0)})
+      .permute({0, 3, 1, 2});
+}
+
 }  // namespace
 
 FusedConv::FusedConv(const ConvWeights& weights, const Conv2dOptions& options, at::ScalarType dtype,
@@ -46,6 +65,8 @@ FusedConv::FusedConv(const ConvWeights& weights, const Conv2dOptions& options, a
   if (suits_winograd(weights.weight, options, dtype)) {
     method_ = Method::winograd;
     weight_ = winograd_weight(weights.weight);
+  } else if (suits_matrix(weights.weight, options, dtype)) {
+    weight_ = weights.weight.to(dtype).flatten(1).contiguous();
   } else if (onednn::supported(dtype, weights.weight.device())) {
     method_ = Method::onednn;
     weight_ = weights.weight.to(dtype).contiguous();
@@ -94,8 +115,9 @@ at::Tensor FusedConv::run_onednn(const at::Tensor& x, const at::Tensor& residual
 
 at::Tensor FusedConv::run_libtorch(const at::Tensor& x, const at::Tensor& residual) const {
   const at::Tensor weight = weight_.is_mkldnn() ? weight_.to_dense() : weight_;
-  at::Tensor result =
-      at::conv2d(x, weight, bias_, options_.stride, options_.padding, options_.dilation, options_.groups);
+  at::Tensor result = weight.dim() == 2 ? multiply(x, weight, bias_, options_.stride)
+                                        : at::conv2d(x, weight, bias_, options_.stride, options_.padding,
+                                                     options_.dilation, options_.groups);
   if (residual.defined()) result.add_(residual);
   return finish(std::move(result), activation_);
 }
