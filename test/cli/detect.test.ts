@@ -30,6 +30,22 @@ describe('freqfusion detect', () => {
     });
   });
 
+  it('shows what the model itself takes for found, unless a score is given', async () => {
+    await inFolder(async (folder) => {
+      const least = async (...flags: string[]) => {
+        const { stdout } = await cli(['detect', PICTURE, '-o', join(folder, 'a.png'), '--json', ...flags]);
+        const { detections } = JSON.parse(stdout).images[0] as { detections: { score: number }[] };
+        return Math.min(...detections.map(({ score }) => score));
+      };
+      expect(await least()).toBeGreaterThan(0.7);
+      expect(await least('--score', '0.1')).toBeLessThan(0.3);
+      // A model whose own setting lets more through than people want to see.
+      const released = await least('--checkpoint', releasedSettings(folder));
+      expect(released).toBeGreaterThan(0.3);
+      expect(released).toBeLessThan(0.7);
+    });
+  });
+
   it('prints JSON, with thresholds', async () => {
     await inFolder(async (folder) => {
       const run = async (...flags: string[]) => {
@@ -77,8 +93,19 @@ describe('freqfusion detect', () => {
       for (const [i, name] of ['000000000139.png', '7.png'].entries()) {
         copyFileSync(join(VAL, `picture_0${i}.png`), join(folder, name));
       }
+      const settings = ['--checkpoint', releasedSettings(folder)];
       const run = async (out: string, batch: string) => {
-        const args = ['detect', folder, '-o', join(folder, out), '--format', 'coco', '--batch', batch];
+        const args = [
+          'detect',
+          folder,
+          '-o',
+          join(folder, out),
+          '--format',
+          'coco',
+          '--batch',
+          batch,
+          ...settings,
+        ];
         expect(await cli(args)).toMatchObject({ code: 0, stderr: '' });
         return json(folder, out) as { image_id: number; category_id: number; score: number }[];
       };
@@ -189,6 +216,16 @@ describe('freqfusion detect', () => {
     });
   });
 });
+
+/** The bundled detector with the released models' least score, 0.05; returns its config.json. */
+function releasedSettings(folder: string): string {
+  const bundled = json(VAL, '..', 'config.json');
+  bundled.network.options.testCfg.rcnn.scoreThr = 0.05;
+  bundled.checkpoint.file = join(VAL, '..', bundled.checkpoint.file);
+  const file = join(folder, 'config.json');
+  writeFileSync(file, JSON.stringify(bundled));
+  return file;
+}
 
 /** A small panoptic model that was never trained; resolves to its config.json. */
 async function panopticModel(folder: string): Promise<string> {
