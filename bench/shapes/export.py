@@ -117,7 +117,7 @@ def precision(truth, found):
             evaluation.accumulate()
             evaluation.summarize()
             by_class = evaluation.eval["precision"][:, :, :, 0, -1].mean((0, 1))
-            metrics[task] = {"stats": named(STATISTICS, evaluation.stats), "perClass": named(CLASSES, by_class)}
+            metrics[task] = named(STATISTICS, evaluation.stats) | {"perClass": named(CLASSES, by_class)}
     return metrics
 
 
