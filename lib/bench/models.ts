@@ -34,7 +34,7 @@ function strideOf(name: string): number {
 }
 
 /** Operations of one FreqFusion of a head: hr has the given stride; the similarities' own flow, `directionFeat` 'sim'. */
-function fusionFlops(parameters: readonly ParameterShape[], prefix: string, high: number): number {
+export function fusionFlops(parameters: readonly ParameterShape[], prefix: string, high: number): number {
   const own = parameters.filter(({ name }) => name.startsWith(prefix));
   const channels = (name: string) =>
     own.find((each) => each.name === `${prefix}${name}.weight`)?.shape ?? [0, 0, 0, 0];

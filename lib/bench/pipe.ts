@@ -6,9 +6,11 @@ import { setThreads } from '../device';
 import type { DecodedImage } from '../image/types';
 import { loadModel } from '../models/load';
 import { FreqFusion, type FreqFusionOptions } from '../modules/freqfusion';
+import { MaskRcnn } from '../modules/two-stage-detector';
 import { carafe } from '../ops/carafe';
 import { scope } from '../scope';
 import { type Tensor, tensor } from '../tensor';
+import { maskRcnnWork } from './detectors';
 import { environment } from './environment';
 import { peakRss, resetPeakRss } from './memory';
 import { segnextWork } from './models';
@@ -23,11 +25,11 @@ interface Request {
   do: 'environment' | 'prepare' | 'run' | 'save' | 'roofs' | 'peak';
   threads?: number | null;
   /** prepare: what to compute. */
-  kind?: 'freqfusion' | 'carafe' | 'segnext';
+  kind?: 'freqfusion' | 'carafe' | 'segnext' | 'mask_rcnn';
   options?: FreqFusionOptions;
   /** prepare: safetensors with the inputs, for FreqFusion the weights as well; save: where the outputs go. */
   file?: string;
-  /** prepare, segnext: safetensors with the weights. */
+  /** prepare, whole models: safetensors with the weights. */
   checkpoint?: string;
 }
 
@@ -108,6 +110,8 @@ async function prepare({ kind, options, file, checkpoint }: Request): Promise<Pr
     }
     case 'segnext':
       return prepareSegNeXt(checkpoint!, take);
+    case 'mask_rcnn':
+      return prepareMaskRcnn(checkpoint!, take);
     default:
       throw new RangeError(`expected a known kind, got ${String(kind)}`);
   }
@@ -151,6 +155,22 @@ async function prepareSegNeXt(checkpoint: string, take: (name: string) => Tensor
     save: async () => {
       const map = await model.segment(image, { outputs: ['logits'] });
       return { logits: map.logits!, labels: tensor(map.labels as Uint8Array, [height, width]) };
+    },
+  };
+}
+
+async function prepareMaskRcnn(checkpoint: string, take: (name: string) => Tensor): Promise<Prepared> {
+  const network = new MaskRcnn();
+  await network.loadStateDict((await Checkpoint.open(checkpoint)).stateDict());
+  const image = take('image') as Tensor<'uint8'>;
+  const [height, width] = image.shape as [number, number, number];
+  const run = async () => ({ ...(await network.detect([image]))[0]! });
+  return {
+    work: maskRcnnWork(network, height, width),
+    run,
+    save: async () => {
+      const { boxes, scores, labels, maskAreas } = await run();
+      return { boxes, scores, labels, areas: maskAreas! };
     },
   };
 }

@@ -1,12 +1,12 @@
 #include "native/ops/winograd_conv.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <array>
 
 #include "native/ops/check.h"
@@ -67,10 +67,17 @@ at::Tensor winograd_weight(const at::Tensor& weight) {
   check_weight(weight);
   const int64_t out = weight.size(0), in = weight.size(1), panels = panels_of(out);
   const at::Tensor at_points = evaluation().to(weight.device());
-  const at::Tensor values = at::matmul(at::matmul(at_points, weight.to(at::kDouble)), at_points.t());
-  const at::Tensor padded =
-      at::constant_pad_nd(values.to(at::kFloat).view({out, in * 36}), {0, 0, 0, panels * kPanelOutputs - out});
-  return padded.view({panels, kPanelOutputs, in, 36}).permute({3, 0, 2, 1}).contiguous();
+  at::Tensor packed = at::empty({36, panels, in, kPanelOutputs}, weight.options().dtype(at::kFloat));
+  // Panel by panel: in double precision the whole would take many times the memory of the weights.
+  for (int64_t p = 0; p < panels; ++p) {
+    const int64_t first = p * kPanelOutputs, count = std::min(kPanelOutputs, out - first);
+    const at::Tensor some = weight.narrow(0, first, count).to(at::kDouble);
+    const at::Tensor values = at::matmul(at::matmul(at_points, some), at_points.t());
+    const at::Tensor panel = packed.select(1, p);
+    panel.narrow(2, 0, count).copy_(values.view({count, in, 36}).permute({2, 1, 0}));
+    if (count < kPanelOutputs) panel.narrow(2, count, kPanelOutputs - count).zero_();
+  }
+  return packed;
 }
 
 void check_winograd_conv(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
