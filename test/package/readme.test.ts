@@ -12,8 +12,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-test('the README has an example with a model and one with the parts', () => {
-  expect(EXAMPLES).toHaveLength(2);
+test('the README has an example with each kind of model and one with the parts', () => {
+  expect(EXAMPLES).toHaveLength(3);
 });
 
 test.each(EXAMPLES.map((text, i) => [i + 1, text] as const))(
