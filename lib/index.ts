@@ -186,6 +186,7 @@ export { DETECTOR_ARCHITECTURES, resolveDetectorArchitecture } from './models/de
 export type { DetectionTask, DetectorConfig, DetectorKind } from './models/detector-config';
 export { bundledPage, type LoadModelOptions, loadModel } from './models/load';
 export { type LoadDetectorOptions, loadDetector } from './models/load-detector';
+export { LoadedModel } from './models/loaded-model';
 export type { LoadedInfo, LoadOptions } from './models/loading';
 export { type CocoPanopticResult, PanopticMap, type PanopticMapSegment } from './models/panoptic-map';
 export {

@@ -1,7 +1,6 @@
-import { FreqFusionError, invalidArgument } from '../errors';
+import { invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
-import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
-import type { CudaGraphOption } from '../jobs';
+import type { DecodedImage, DecodeOptions, ImageInput } from '../image/types';
 import type { DetectorTestOptions } from '../modules/detector-options';
 import type { PreprocessOptions } from '../modules/segmentation-options';
 import type { DetectorOutput, TwoStageDetector } from '../modules/two-stage-detector';
@@ -11,6 +10,7 @@ import { type Decoded, decodeAhead } from './decode-ahead';
 import { DetectionMask } from './detection-mask';
 import { type Detection, type DetectionBox, DetectionResult } from './detection-result';
 import type { DetectionTask } from './detector-config';
+import { LoadedModel, type LoadedModelInit } from './loaded-model';
 import type { LoadedInfo } from './loading';
 import { PanopticMap } from './panoptic-map';
 
@@ -75,44 +75,24 @@ export interface DetectorInfo extends LoadedInfo {
 export type DetectorNetwork = Pick<TwoStageDetector, 'detect' | 'dispose' | 'disposed'>;
 
 /** @internal */
-export interface DetectionModelInit<Network extends DetectorNetwork = TwoStageDetector> {
-  readonly network: Network;
-  /** Default false. */
-  readonly cudaGraph?: CudaGraphOption;
-  readonly classes: readonly string[];
-  readonly palette: readonly Rgb[];
-  readonly info: DetectorInfo;
+export interface DetectionModelInit<Network extends DetectorNetwork = TwoStageDetector>
+  extends LoadedModelInit<Network, DetectorInfo> {
   readonly things: number;
 }
 
 /** A network that finds objects in images, with all that it needs to be used. Made by `loadDetector`. */
-export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> {
-  /** Names of the classes; of a panoptic model its things, then its stuff. */
-  readonly classes: readonly string[];
-  readonly palette: readonly Rgb[];
-  readonly info: DetectorInfo;
+export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> extends LoadedModel<
+  Network,
+  DetectorInfo
+> {
   /** How many of the classes are things, which come first; the others are stuff, of panoptic models. */
   readonly things: number;
-  readonly #network: Network;
-  readonly #cudaGraph: CudaGraphOption;
+  protected readonly what = 'detector';
 
   /** @internal */
-  constructor({ network, cudaGraph, classes, palette, info, things }: DetectionModelInit<Network>) {
-    this.#network = network;
-    this.#cudaGraph = cudaGraph ?? false;
+  constructor({ things, ...init }: DetectionModelInit<Network>) {
+    super(init);
     this.things = things;
-    this.classes = classes;
-    this.palette = palette;
-    this.info = info;
-  }
-
-  /** The network itself, for features or stages. It belongs to the model. */
-  get network(): Network {
-    return this.#network;
-  }
-
-  get disposed(): boolean {
-    return this.#network.disposed;
   }
 
   /**
@@ -161,29 +141,8 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
     }
   }
 
-  /** Frees the network. Jobs that run end first. Safe to call twice. */
-  dispose(): void {
-    this.#network.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  toString(): string {
-    const name = this.info.architecture ?? 'detector';
-    return this.disposed
-      ? `${name} (disposed)`
-      : `${name}, ${this.classes.length} classes, on ${this.info.device}`;
-  }
-
   #request(options: DetectOptions | Omit<DetectAllOptions, 'onProgress'>): Request {
-    if (this.disposed) {
-      throw new FreqFusionError('ERR_DISPOSED', `${this} was used after dispose()`, {
-        expected: 'a live model',
-        actual: 'a disposed model',
-      });
-    }
+    this.checkLive();
     const { preprocess = this.info.preprocess, signal } = options;
     return {
       preprocess: checkPreprocess(preprocess),
@@ -231,11 +190,11 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
         const { data, width, height } = image;
         pixels.push(tensor(data, [height, width, 3], { dtype: 'uint8', share: true }) as Tensor<'uint8'>);
       }
-      const outputs = await this.#network.detect(pixels, {
+      const outputs = await this.network.detect(pixels, {
         preprocess,
         testCfg,
         signal,
-        cudaGraph: this.#cudaGraph,
+        cudaGraph: this.cudaGraph,
       });
       const read = await readOutputs(outputs);
       const inference = (performance.now() - begun) / images.length;

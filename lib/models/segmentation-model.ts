@@ -1,12 +1,12 @@
-import { FreqFusionError, invalidArgument } from '../errors';
+import { invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
-import type { DecodedImage, DecodeOptions, ImageInput, Rgb } from '../image/types';
-import type { CudaGraphOption } from '../jobs';
+import type { DecodedImage, DecodeOptions, ImageInput } from '../image/types';
 import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/segnext';
 import { type Tensor, tensor } from '../tensor';
 import { checkInference } from './config';
 import { checkPreprocess } from './config-file';
 import { decodeAhead } from './decode-ahead';
+import { LoadedModel, type LoadedModelInit } from './loaded-model';
 import type { LoadedInfo } from './loading';
 import { SegmentationMap } from './segmentation-map';
 
@@ -64,41 +64,19 @@ export interface ModelInfo extends LoadedInfo {
 }
 
 /** @internal */
-export interface SegmentationModelInit {
-  readonly network: SegNeXt;
-  readonly classes: readonly string[];
-  readonly palette: readonly Rgb[];
-  readonly info: ModelInfo;
+export interface SegmentationModelInit extends LoadedModelInit<SegNeXt, ModelInfo> {
   readonly nmfBases: Tensor | undefined;
-  readonly cudaGraph: CudaGraphOption;
 }
 
 /** A network that gives every pixel of an image a class, with all that it needs to be used. Made by `loadModel`. */
-export class SegmentationModel {
-  readonly classes: readonly string[];
-  readonly palette: readonly Rgb[];
-  readonly info: ModelInfo;
-  readonly #network: SegNeXt;
+export class SegmentationModel extends LoadedModel<SegNeXt, ModelInfo> {
+  protected readonly what = 'segmentation model';
   readonly #nmfBases: Tensor | undefined;
-  readonly #cudaGraph: CudaGraphOption;
 
   /** @internal */
-  constructor({ network, classes, palette, info, nmfBases, cudaGraph }: SegmentationModelInit) {
-    this.#network = network;
+  constructor({ nmfBases, ...init }: SegmentationModelInit) {
+    super(init);
     this.#nmfBases = nmfBases;
-    this.#cudaGraph = cudaGraph;
-    this.classes = classes;
-    this.palette = palette;
-    this.info = info;
-  }
-
-  /** The network itself, for features, gradients or stages. It belongs to the model. */
-  get network(): SegNeXt {
-    return this.#network;
-  }
-
-  get disposed(): boolean {
-    return this.#network.disposed;
   }
 
   /**
@@ -145,30 +123,13 @@ export class SegmentationModel {
     }
   }
 
-  /** Frees the network. Jobs that run end first. Safe to call twice. */
-  dispose(): void {
-    this.#network.dispose();
+  override dispose(): void {
+    super.dispose();
     this.#nmfBases?.dispose();
   }
 
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  toString(): string {
-    const name = this.info.architecture ?? 'segmentation model';
-    return this.disposed
-      ? `${name} (disposed)`
-      : `${name}, ${this.classes.length} classes, on ${this.info.device}`;
-  }
-
   #request(options: SegmentOptions | Omit<SegmentAllOptions, 'onProgress' | 'continueOnError'>): Request {
-    if (this.disposed) {
-      throw new FreqFusionError('ERR_DISPOSED', `${this} was used after dispose()`, {
-        expected: 'a live model',
-        actual: 'a disposed model',
-      });
-    }
+    this.checkLive();
     const {
       outputs = [],
       inference = this.info.inference,
@@ -202,7 +163,7 @@ export class SegmentationModel {
     const begun = performance.now();
     const { width, height } = image;
     using pixels = tensor(image.data, [height, width, 3], { dtype: 'uint8', share: true });
-    const result = await this.#network.segment(pixels, {
+    const result = await this.network.segment(pixels, {
       preprocess,
       inference,
       outputs: {
@@ -212,7 +173,7 @@ export class SegmentationModel {
         scores: outputs.has('scores'),
       },
       nmfBases: this.#nmfBases,
-      cudaGraph: this.#cudaGraph,
+      cudaGraph: this.cudaGraph,
       signal,
     });
     using labels = result.labels as Tensor<'uint8' | 'int32'>;
