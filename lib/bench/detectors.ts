@@ -1,7 +1,7 @@
 import { DTYPE_BYTES } from '../dtype';
 import type { MaskRcnn } from '../modules/two-stage-detector';
 import { fusionFlops } from './models';
-import { convolutionFlops, parameterElements, type Work } from './work';
+import { convolutionFlops, type ParameterShape, parameterElements, type Work } from './work';
 
 /** Regions that the heads get: proposals, and detections with masks. */
 const [PROPOSALS, DETECTIONS] = [1000, 100];
@@ -18,9 +18,10 @@ export function maskRcnnWork(network: MaskRcnn, height: number, width: number): 
   const levels = [2, 3, 4, 5, 6].map((level) => pixels / 4 ** level);
   const all = levels.reduce((sum, each) => sum + each, 0);
   const plain = parameters.filter(({ name }) => !name.startsWith('neck.alignment.'));
-  let flops = convolutionFlops(plain, (name) => {
+  let flops = backboneFlops(parameters, pixels);
+  flops += convolutionFlops(plain, (name) => {
     const [part, index] = [name.split('.')[0], Number(/\d+/.exec(name)?.[0] ?? 0)];
-    if (part === 'backbone') return pixels / backboneStride(name) ** 2;
+    if (part === 'backbone') return 0;
     if (part === 'neck') return levels[index]!;
     if (part === 'rpn_head') return all;
     // Regions of 14 x 14; the transposed convolution computes four pixels from each, which its weight counts.
@@ -31,6 +32,13 @@ export function maskRcnnWork(network: MaskRcnn, height: number, width: number): 
   flops += matrices.reduce((sum, { shape }) => sum + 2 * PROPOSALS * shape[0]! * shape[1]!, 0);
   for (let i = 0; i < 4; i += 1) flops += fusionFlops(parameters, `neck.alignment.${i}.`, levels[i]!);
   return { flops, bytes: 3 * height * width + parameterElements(parameters) * DTYPE_BYTES.float32 };
+}
+
+/** Operations of the convolutions of a ResNet of bottlenecks under `backbone.`, for an image of so many pixels. */
+export function backboneFlops(parameters: readonly ParameterShape[], pixels: number): number {
+  return convolutionFlops(parameters, (name) =>
+    name.startsWith('backbone.') ? pixels / backboneStride(name) ** 2 : 0,
+  );
 }
 
 /** Stride at which a convolution of the backbone gives its result. */

@@ -1,3 +1,5 @@
+import { MaskRcnn } from '../../lib';
+import { backboneFlops, maskRcnnWork } from '../../lib/bench/detectors';
 import { bandwidth, type Roofs, roofMs } from '../../lib/bench/roofs';
 import { carafeFlops, convolutionFlops, freqFusionFlops, similarityFlops } from '../../lib/bench/work';
 
@@ -23,6 +25,17 @@ describe('work', () => {
     ];
     expect(convolutionFlops(parameters, () => 100)).toBe(2 * 8 * 4 * 9 * 100);
     expect(convolutionFlops(parameters, () => 0)).toBe(0);
+  });
+
+  it('counts ResNet-50 as it is known: 4.087 billion multiply-adds for 224 x 224 pixels', () => {
+    using detector = new MaskRcnn();
+    const parameters = detector.stateInfo();
+    expect(backboneFlops(parameters, 224 * 224)).toBe(2 * 4_087_136_256);
+    // Its heads and neck do several times that work on a photo.
+    const { flops, bytes } = maskRcnnWork(detector, 800, 1216);
+    expect(flops / backboneFlops(parameters, 832 * 1216)).toBeGreaterThan(2.5);
+    expect(flops / backboneFlops(parameters, 832 * 1216)).toBeLessThan(4);
+    expect(bytes).toBeGreaterThan(4 * 50_000_000);
   });
 
   it('runs the encoders of FreqFusion at both sizes and its compressors at one', () => {
