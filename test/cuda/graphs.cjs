@@ -27,7 +27,9 @@ const networks = {
 async function outputsOf(module, inputs, given) {
   const outputs = await module.forward(inputs, given);
   const values = {};
-  for (const [name, output] of Object.entries(outputs instanceof lib.Tensor ? { output: outputs } : outputs)) {
+  for (const [name, output] of Object.entries(
+    outputs instanceof lib.Tensor ? { output: outputs } : outputs,
+  )) {
     if (!(output instanceof lib.Tensor)) continue;
     const copy = output.to({ dtype: 'float32', device: 'cpu' });
     values[name] = Float32Array.from(await copy.data());
@@ -41,7 +43,8 @@ async function outputsOf(module, inputs, given) {
 function difference(expected, actual) {
   let worst = 0;
   for (const [name, values] of Object.entries(expected)) {
-    if (actual[name]?.length !== values.length) throw new Error(`expected ${name}, got ${Object.keys(actual)}`);
+    if (actual[name]?.length !== values.length)
+      throw new Error(`expected ${name}, got ${Object.keys(actual)}`);
     let [scale, error] = [0, 0];
     for (let i = 0; i < values.length; i += 1) {
       if (!Number.isFinite(values[i]) || !Number.isFinite(actual[name][i])) return Number.NaN;
@@ -60,14 +63,16 @@ async function check({ make, inputs }, dtype) {
   const sets = [inputs(1, map), inputs(7, map)];
   const plain = [];
   for (const each of sets) plain.push(await outputsOf(module, each, {}));
-  if (!(difference(plain[0], plain[1]) > 0)) throw new Error('both inputs give the same: nothing would be tested');
+  if (!(difference(plain[0], plain[1]) > 0))
+    throw new Error('both inputs give the same: nothing would be tested');
   let worst = 0;
   // The first run of a size is a plain one, the second is captured, all later ones are replayed.
   for (const set of [0, 0, 0, 1, 0, 1]) {
     const error = difference(plain[set], await outputsOf(module, sets[set], options));
     worst = error > worst || Number.isNaN(error) ? error : worst;
   }
-  if (device !== 'cpu' && lib.memoryStats(device).graphs < 1) throw new Error('expected a captured graph, got none');
+  if (device !== 'cpu' && lib.memoryStats(device).graphs < 1)
+    throw new Error('expected a captured graph, got none');
   module.dispose();
   return worst;
 }
