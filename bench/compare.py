@@ -3,6 +3,7 @@
     npm run bench:compare                       every case
     npm run bench:compare -- --cases C,D        some
     npm run bench:compare -- --save             write bench/results and the README's table
+    npm run bench:compare -- --device cuda      on a GPU: cases and contenders of bench/cuda_cases.py
 
 Each contender is a process of its own. Its results must agree with PyTorch eager's before it is timed; then all of
 them run in turn, one run each, so that a busy moment of the machine falls on all alike.
@@ -21,57 +22,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+import cuda_compare
 from cases import CASES, LABELS, ONNX_NEEDS_GB
+from processes import ROOT, Contender, ContenderError, remark
 
-ROOT = Path(__file__).resolve().parent.parent
 REST = 0.1  # seconds before each run
 # Python's allocator gives large blocks back to the system after every run; the floor keeps them, as freqfusion does.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 40), "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-
-
-class ContenderError(Exception):
-    pass
-
-
-class Contender:
-    """A child process that answers each line of JSON with one."""
-
-    def __init__(self, command, env=None):
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if not os.environ.get("FREQFUSION_DEBUG") else None,
-            text=True,
-            cwd=ROOT / "bench",
-            env={**os.environ, **(env or {})},
-        )
-
-    def ask(self, **request):
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        line = self.process.stdout.readline()
-        if line == "":
-            code = self.process.wait()
-            raise ContenderError(f"the process ended with {code}" + (": out of memory?" if code == -9 else ""))
-        reply = json.loads(line)
-        if "error" in reply:
-            raise ContenderError(reply["error"])
-        return reply
-
-    def end(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-def remark(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 class Comparison:
@@ -267,6 +224,7 @@ def names(known):
 def parse_arguments():
     addon = Path(os.environ.get("FREQFUSION_ADDON", ROOT / "build" / "Release" / "freqfusion.node"))
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--cases", type=names(CASES), default=list(CASES), help=",".join(CASES))
     parser.add_argument("--contenders", type=names(LABELS), default=list(LABELS), help="beside eager: " + ",".join(LABELS))
     parser.add_argument("--threads", type=int, help="of every contender (default: one per core)")
@@ -282,7 +240,16 @@ def parse_arguments():
     return options
 
 
+def on_gpu(words):
+    """--device cuda or cuda:N has a comparison of its own (bench/cuda_compare.py), which takes the other words."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_known_args(words)[0].device != "cpu"
+
+
 def main():
+    if on_gpu(sys.argv[1:]):
+        return cuda_compare.main(sys.argv[1:])
     options = parse_arguments()
     failed = False
     with tempfile.TemporaryDirectory(prefix="freqfusion-bench-") as folder:

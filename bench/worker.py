@@ -1,6 +1,5 @@
 """One contender in a process of its own, so that its peak memory is its own. Lines of JSON in, lines of JSON out."""
 
-import json
 import os
 import resource
 import sys
@@ -8,6 +7,7 @@ import time
 
 from cases import CASES
 import contenders
+from processes import serve
 
 
 class Worker:
@@ -64,19 +64,5 @@ class Worker:
         return {"bytes": kilobytes * 1024}
 
 
-def main():
-    # Libraries print to standard output as they please: answers go to a copy of it, everything else to standard error.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    worker = Worker()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            reply = getattr(worker, request["do"])(request)
-        except Exception as error:
-            reply = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
-        print(json.dumps(reply), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Worker())

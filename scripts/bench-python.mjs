@@ -15,9 +15,9 @@ export function benchPython() {
   throw new Error(`expected a Python at ${python}, found none: run "npm run bench:setup" first`);
 }
 
-/** The compiled program that shows and saves results. */
-export function renderer() {
-  const file = join(process.env.FREQFUSION_DIST ?? join(ROOT, 'dist'), 'bench', 'render.js');
+/** The compiled program that shows and saves results: render.js, or gpu-render.js for those of a GPU. */
+export function renderer(name = 'render.js') {
+  const file = join(process.env.FREQFUSION_DIST ?? join(ROOT, 'dist'), 'bench', name);
   if (existsSync(file)) return file;
   throw new Error(`expected ${file}, found none: run "npm run build" first`);
 }

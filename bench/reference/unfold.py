@@ -52,15 +52,15 @@ def offset_sampler(x, offset, groups):
     """Reads x bilinearly at its own pixels moved by `offset` [N, 8 * groups, h, w], in low-resolution pixels."""
     n, channels, height, width = x.shape
     low_height, low_width = height // 2, width // 2
-    columns = torch.arange(low_width, dtype=x.dtype) + 0.5
-    rows = torch.arange(low_height, dtype=x.dtype) + 0.5
+    columns = torch.arange(low_width, dtype=x.dtype, device=x.device) + 0.5
+    rows = torch.arange(low_height, dtype=x.dtype, device=x.device) + 0.5
     grid = torch.stack(
         [
             columns.view(1, -1).expand(low_height, low_width),
             rows.view(-1, 1).expand(low_height, low_width),
         ]
     )
-    size = torch.tensor([low_width, low_height], dtype=x.dtype).view(1, 2, 1, 1, 1)
+    size = torch.tensor([low_width, low_height], dtype=x.dtype, device=x.device).view(1, 2, 1, 1, 1)
     moved = grid.view(1, 2, 1, low_height, low_width) + offset.view(n, 2, -1, low_height, low_width)
     places = (2 * moved / size - 1).reshape(n, -1, low_height, low_width)
     places = F.pixel_shuffle(places, 2).view(n, 2, groups, height, width)

@@ -126,14 +126,25 @@ export function compareRatios(before: Comparison, now: Comparison): RatioChange[
   });
 }
 
-const BEGIN = '<!-- bench -->';
-const END = '<!-- /bench -->';
+/** The two marks around a block of a document. */
+export function markedWith(name: string): readonly [begin: string, end: string] {
+  return [`<!-- ${name} -->`, `<!-- /${name} -->`];
+}
 
-/** Puts text between the two marks of a document. Throws where they are not there. */
+/** Puts text between two marks of a document. Throws where they are not there. */
+export function replaceBetween(
+  document: string,
+  [begin, end]: readonly [string, string],
+  text: string,
+): string {
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`expected the marks ${begin} and ${end}, found none`);
+  return `${document.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${document.slice(to)}`;
+}
+
+/** Puts text between the marks of the comparison on a CPU. */
 export function replaceMarked(document: string, text: string): string {
-  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`expected the marks ${BEGIN} and ${END}, found none`);
-  return `${document.slice(0, from + BEGIN.length)}\n\n${text.trim()}\n\n${document.slice(to)}`;
+  return replaceBetween(document, markedWith('bench'), text);
 }
 
 /** What the README shows: plot, table, and where they come from. `base` is the path of the result files without ending. */

@@ -5,7 +5,7 @@ import { RECORD } from '../build-native.mjs';
 import { runAttached, runCommand } from '../libtorch/process.mjs';
 import { fromLastLine, fromStatus } from './report.mjs';
 
-/** Modules that files need beside torch, NumPy and safetensors. */
+/** Modules that files need beside torch and NumPy. */
 const NEEDS = { 'coco/test_coco.py': ['pycocotools'] };
 
 const SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
@@ -14,7 +14,7 @@ const SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
 async function findPython(torch) {
   const command = process.env.FREQFUSION_PYTHON ?? 'python3';
   const wanted = `expected a Python with torch ${torch} (FREQFUSION_PYTHON, or python3 on PATH)`;
-  const probe = 'import numpy, safetensors, torch; print(torch.__version__)';
+  const probe = 'import numpy, torch; print(torch.__version__)';
   const { status, stdout, stderr } = await runCommand(command, ['-c', probe], { cwd: '/' });
   if (status === undefined) return { reason: `${wanted}, got no ${command}` };
   if (status !== 0) return { reason: `${wanted}, got ${stderr.trim().split('\n').at(-1)}` };

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+
+sys.path.append(str(Path(__file__).parents[3] / "bench"))
+from reference.tensor_file import load_file  # noqa: E402
 
 
 def fnv1a(text):
