@@ -161,7 +161,8 @@ async function prepareSegNeXt(checkpoint: string, take: (name: string) => Tensor
 
 async function prepareMaskRcnn(checkpoint: string, take: (name: string) => Tensor): Promise<Prepared> {
   const network = new MaskRcnn();
-  await network.loadStateDict((await Checkpoint.open(checkpoint)).stateDict());
+  using weights = await Checkpoint.open(checkpoint);
+  await network.loadStateDict(weights.stateDict());
   const image = take('image') as Tensor<'uint8'>;
   const [height, width] = image.shape as [number, number, number];
   const run = async () => ({ ...(await network.detect([image]))[0]! });

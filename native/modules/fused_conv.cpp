@@ -25,14 +25,15 @@ int64_t pixels_of(const at::Tensor& map) { return map.size(0) * map.size(2) * ma
 
 std::string_view name_of(Activation activation) { return activation == Activation::relu ? "relu" : "none"; }
 
-// Below this many channels the transforms cost what the multiplications save.
-constexpr int64_t kLeastChannels = 64;
+// Below this many channels the transforms cost what the multiplications save; above this many weights, those of the
+// last stage of a ResNet, maps are small, and four times the weights would be most of the network's memory.
+constexpr int64_t kLeastChannels = 64, kMostWeights = 512 * 256;
 
 bool suits_winograd(const at::Tensor& weight, const Conv2dOptions& options, at::ScalarType dtype) {
   const bool plain = options.kernel == square(3) && options.stride == square(1) && options.padding == square(1) &&
                      options.dilation == square(1) && options.groups == 1;
   return plain && dtype == at::kFloat && weight.device().is_cpu() && winograd_conv_pays() &&
-         std::min(weight.size(0), weight.size(1)) >= kLeastChannels;
+         std::min(weight.size(0), weight.size(1)) >= kLeastChannels && weight.size(0) * weight.size(1) <= kMostWeights;
 }
 
 // From this many channels on a 1x1 convolution is computed as a matrix product, whose sums are formed block by block:

@@ -13,7 +13,6 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -36,9 +35,11 @@ size_t size_class(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-// Bytes that may be kept free: always, and at most while jobs run.
+// Bytes that tensors and free blocks may take together while jobs run: `least` in any case, and `most` at most; where
+// nothing is to be done, free blocks take `least` at most. With `fixed`, free blocks alone count, and `least` is all.
 struct CacheLimits {
-  size_t idle, busy;
+  size_t least, most;
+  bool fixed;
 };
 
 class CachingAllocator final : public c10::Allocator {
@@ -57,24 +58,46 @@ class CachingAllocator final : public c10::Allocator {
     return {allocated_.load(), static_cast<int64_t>(cached_)};
   }
 
-  void empty() { keep_at_most(0); }
-  void trim() { keep_at_most(limits_.idle); }
+  void empty() {
+    std::lock_guard lock(mutex_);
+    keep_at_most(0);
+  }
+  // What was needed before the last trimming still counts in the next one: a pause between two images is no reason to
+  // get the second one's memory anew.
+  void trim() {
+    std::lock_guard lock(mutex_);
+    keep_at_most(limits_.least);
+    most_before_ = most_.exchange(allocated_.load());
+  }
 
   static CachingAllocator* instance;
 
  private:
-  // The largest blocks go first: they are the fewest, and the least likely to fit again.
+  struct FreeBlocks {
+    std::vector<void*> blocks;
+    uint64_t used = 0;  // when one was last given back
+  };
+
+  // Sizes that have waited longest go first: what weights were derived in is never asked for again.
   void keep_at_most(size_t bytes) {
-    std::lock_guard lock(mutex_);
-    most_ = allocated_.load();
     while (cached_ > bytes) {
-      const auto largest = std::prev(free_.end());
-      for (auto& blocks = largest->second; cached_ > bytes && !blocks.empty(); cached_ -= largest->first) {
+      const auto oldest = std::min_element(free_.begin(), free_.end(),
+                                           [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+      for (auto& blocks = oldest->second.blocks; cached_ > bytes && !blocks.empty(); cached_ -= oldest->first) {
         std::free(blocks.back());
         blocks.pop_back();
       }
-      if (largest->second.empty()) free_.erase(largest);
+      if (oldest->second.blocks.empty()) free_.erase(oldest);
     }
+  }
+
+  // An eighth more than tensors needed at once: they are not all of one size.
+  size_t allowed() const {
+    if (limits_.fixed) return limits_.least;
+    const auto needed = static_cast<size_t>(std::max(most_.load(), most_before_));
+    const size_t total = std::max(limits_.least, std::min(limits_.most, needed + needed / 8));
+    const auto in_use = static_cast<size_t>(allocated_.load());
+    return total > in_use ? total - in_use : 0;
   }
 
   void* take(size_t bytes) {
@@ -104,9 +127,9 @@ class CachingAllocator final : public c10::Allocator {
   void* take_cached(size_t capacity) {
     std::lock_guard lock(mutex_);
     const auto found = free_.find(capacity);
-    if (found == free_.end() || found->second.empty()) return nullptr;
-    void* block = found->second.back();
-    found->second.pop_back();
+    if (found == free_.end() || found->second.blocks.empty()) return nullptr;
+    void* block = found->second.blocks.back();
+    found->second.blocks.pop_back();
     cached_ -= capacity;
     return block;
   }
@@ -123,15 +146,16 @@ class CachingAllocator final : public c10::Allocator {
 
   void give(void* block, size_t capacity) {
     allocated_ -= static_cast<int64_t>(capacity);
-    if (capacity >= kCachedFrom) {
-      std::lock_guard lock(mutex_);
-      if (cached_ + capacity <= std::max(limits_.idle, std::min(limits_.busy, static_cast<size_t>(most_.load())))) {
-        free_[capacity].push_back(block);
-        cached_ += capacity;
-        return;
-      }
+    if (capacity < kCachedFrom) {
+      std::free(block);
+      return;
     }
-    std::free(block);
+    std::lock_guard lock(mutex_);
+    FreeBlocks& same = free_[capacity];
+    same.blocks.push_back(block);
+    same.used = ++clock_;
+    cached_ += capacity;
+    keep_at_most(allowed());
   }
 
   static void release(void* data) {
@@ -142,10 +166,12 @@ class CachingAllocator final : public c10::Allocator {
 
   const CacheLimits limits_;
   std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;
+  std::map<size_t, FreeBlocks> free_;  // by capacity
   size_t cached_ = 0;
+  uint64_t clock_ = 0;
   std::atomic<int64_t> allocated_{0};
   std::atomic<int64_t> most_{0};  // that was in use at once since the cache was last trimmed
+  int64_t most_before_ = 0;       // and between the two trimmings before
 };
 
 CachingAllocator* CachingAllocator::instance = nullptr;
@@ -154,11 +180,11 @@ CacheLimits cache_limits() {
   const char* text = std::getenv("FREQFUSION_ALLOCATOR_CACHE_MB");
   if (text != nullptr) {
     const size_t fixed = static_cast<size_t>(std::max(std::strtol(text, nullptr, 10), 0L)) << 20;
-    return {fixed, fixed};
+    return {fixed, fixed, true};
   }
   const auto pages = static_cast<size_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
   const auto page = static_cast<size_t>(std::max(sysconf(_SC_PAGESIZE), 0L));
-  return {size_t{1} << 30, pages * page / 2};
+  return {size_t{1} << 30, pages * page / 2, false};
 }
 
 }  // namespace
