@@ -141,8 +141,10 @@ def compare(folder, library_file, *words):
 def test_run(tally, folder, library_file):
     ended, result = compare(folder, library_file, "--contenders", "ours,graph,eager,four,best,library")
     tally.check(ended.returncode == 1, f"a wrong result ends with {ended.returncode}: {ended.stderr}")
+    tally.check(result is not None, f"no result was written: {ended.stderr}")
     if result is None:
         return
+    tally.check("KeyError" not in ended.stderr and "Traceback" not in ended.stderr, ended.stderr)
     tally.check(result["copy"]["best"] >= result["copy"]["median"] > 0, f"{result['copy']}")
     found = {(case["case"], case["dtype"]): case for case in result["cases"]}
     plan = {(name, dtype) for name, case in SMALL_CASES.items() for dtype in case.dtypes}
