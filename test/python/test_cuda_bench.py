@@ -97,6 +97,9 @@ def test_operators(tally):
                     tally.close(operators.high_pass(x, masks, k, border), want, 1e-9, 1e-12, f"high_pass {what}")
         want = unfold.local_similarity(x)
         tally.close(Shifted().local_similarity(x), want, 1e-9, 1e-12, f"local_similarity {memory_format}")
+    for operators in (unfold, Shifted()):
+        found = operators.local_similarity(torch.randn(1, 8, 5, 6).half())
+        tally.check(bool(found.isfinite().all()), f"float16 zeros around a map: {operators}")
     one = torch.randn(1, 1, 4, 4)
     tally.check(four_launches.transposed(one).data_ptr() != one.data_ptr(), "a map of one channel is copied, too")
     tally.group("CARAFE in four launches, and of PyTorch's own operators")
