@@ -29,11 +29,11 @@ def fusion(name, channels, size, resample, dtypes=("float32", "float16")):
     return CudaCase(name, "freqfusion", f"FreqFusion {name}", shape, dtypes, FUSION, channels, size, resample)
 
 
-def carafe(name, kernel_size, scale, channels, side):
+def carafe(name, kernel_size, scale, channels, side, dtypes=ALL):
     title, shape = f"carafe k{kernel_size} s{scale}", f"{channels} x {side} x {side} -> {scale * side} x {scale * side}"
     size = (scale * side, scale * side)
     return CudaCase(
-        name, "carafe", title, shape, ALL, OPERATOR, channels, size, kernel_size=kernel_size, scale=scale
+        name, "carafe", title, shape, dtypes, OPERATOR, channels, size, kernel_size=kernel_size, scale=scale
     )
 
 
@@ -61,8 +61,8 @@ CUDA_CASES = {each.name: each for each in LISTED}
 # For tests: every kind at sizes that a CPU takes in its stride.
 SMALL_CASES = {
     "256": fusion("256", 16, (16, 24), True),
-    "carafe-128": carafe("carafe-128", 5, 2, 6, 7),
-    "carafe-k3": carafe("carafe-k3", 3, 1, 5, 6),
+    "carafe-128": carafe("carafe-128", 5, 2, 6, 7, ("float32", "bfloat16")),
+    "carafe-k3": carafe("carafe-k3", 3, 1, 5, 6, FLOAT32),
     "segnext": CudaCase(
         "segnext", "segnext", "SegNeXt-T + FreqFusion, network", "64 x 64", FLOAT32, FUSION, size=(64, 64)
     ),

@@ -36,7 +36,7 @@ class CudaComparison:
         self.meter = self.python()
         self.gpu = {"device": options.device, **self.meter.ask(do="describe")}
         try:
-            self.environment = self.node().ask(do="environment")
+            self.environment = self.child_of("ours").ask(do="environment")
         except (ContenderError, OSError) as error:
             remark(f"freqfusion in Node: {error}")
             self.environment = None
@@ -49,23 +49,17 @@ class CudaComparison:
         child.ask(do="begin", device=self.options.device, small=self.options.small)
         return child
 
-    def node(self):
-        """freqfusion in Node is two contenders, plain and with graphs, in one process."""
-        if "node" not in self.children:
-            pipe = Path(self.options.dist) / "bench" / "gpu-pipe.js"
-            self.children["node"] = Contender([self.options.node, str(pipe)])
-        return self.children["node"]
-
     def child_of(self, contender):
-        if contender in ("ours", "graph"):
-            return self.node()
+        """A contender's process, started when it is first needed or after it was given up."""
         if contender not in self.children:
-            self.children[contender] = self.python()
+            pipe = Path(self.options.dist) / "bench" / "gpu-pipe.js"
+            in_node = contender in ("ours", "graph")
+            self.children[contender] = Contender([self.options.node, str(pipe)]) if in_node else self.python()
         return self.children[contender]
 
     def give_up(self, contender):
         """Ends a contender's process: after an error on the GPU nothing in it can be relied on."""
-        child = self.children.pop("node" if contender in ("ours", "graph") else contender, None)
+        child = self.children.pop(contender, None)
         if child is not None:
             child.end()
 
@@ -91,10 +85,10 @@ class CudaComparison:
             since = time.monotonic()
             try:
                 found = self.prepare(case, dtype, contender, files)
-                if not found["error"] <= TOLERANCES[dtype]:
+                if not found["difference"] <= TOLERANCES[dtype]:
                     allowed = f"{TOLERANCES[dtype]:.0e} is allowed"
-                    raise Disagreement(f"differs from float32 by {found['error']:.1e}, {allowed}")
-                row = {"contender": contender, "label": CUDA_LABELS[contender], "error": found["error"]}
+                    raise Disagreement(f"differs from float32 by {found['difference']:.1e}, {allowed}")
+                row = {"contender": contender, "label": CUDA_LABELS[contender], "error": found["difference"]}
                 if found.get("note"):
                     row["note"] = found["note"]
                 row["prepareSeconds"] = round(time.monotonic() - since, 1)
@@ -125,19 +119,17 @@ class CudaComparison:
         for turn in range(self.options.turns):
             self.copies += self.meter.ask(do="copy")["gbs"]
             for name in list(rows):
-                if name not in rows:  # freqfusion's two go together
-                    continue
                 try:
                     # The first turn ends with a capture, and with libraries' own trials.
                     warmup = WARMUP if turn else WARMUP + 2
-                    measured = self.child_of(name).ask(do="time", contender=name, runs=RUNS, warmup=warmup)
+                    request = dict(contender=name, device=self.options.device, runs=RUNS, warmup=warmup)
+                    measured = self.child_of(name).ask(do="time", **request)
                     times[name] += measured["ms"]
                     if "extraBytes" in measured:  # what a graph keeps is there before its runs
                         rows[name]["extraBytes"] = max(rows[name].get("extraBytes", 0), measured["extraBytes"])
                 except (ContenderError, OSError) as error:
-                    for each in ("ours", "graph") if name in ("ours", "graph") else (name,):
-                        if rows.pop(each, None) is not None:
-                            self.skip(each, error, skipped)
+                    rows.pop(name)
+                    self.skip(name, error, skipped)
         for name, row in rows.items():
             ms = times[name]
             row["ms"] = {"median": statistics.median(ms), "min": min(ms), "runs": len(ms)}
@@ -161,7 +153,7 @@ def options_of(case):
     if case.kind == "carafe":
         return {"kernelSize": case.kernel_size, "scale": case.scale}
     if case.kind == "segnext":
-        return {}
+        return {"head": {"hamKwargs": {"mdR": 16}}}
     return {
         "hrChannels": case.channels,
         "lrChannels": case.channels,
@@ -223,8 +215,8 @@ def main(words):
             try:
                 cases.append(comparison.run_case(comparison.cases[name], dtype))
                 file.write_text(json.dumps(comparison.result(cases), indent=2) + "\n")
-            except (ContenderError, OSError) as error:
-                remark(f"error: {name}, {dtype}: {error}")
+            except Exception as error:  # whatever it is, the other cases are worth having
+                remark(f"error: {name}, {dtype}: {type(error).__name__}: {error}")
                 failed = True
                 comparison.meter.end()
                 try:

@@ -53,13 +53,13 @@ class CudaWorker:
         self.run, note = contenders.runner_of(
             case, request["contender"], request["file"], dtype, self.device, self.timer, request["library"]
         )
-        error = contenders.greatest_difference(self.run(), load_file(request["expected"]))
-        return {"error": error, "note": note}
+        difference = contenders.greatest_difference(self.run(), load_file(request["expected"]))
+        return {"difference": difference, "note": note}
 
     def difference(self, request):
         """Of outputs that another process has saved."""
         actual, expected = load_file(request["actual"]), load_file(request["expected"])
-        return {"error": contenders.greatest_difference(actual, expected)}
+        return {"difference": contenders.greatest_difference(actual, expected)}
 
     def time(self, request):
         times = self.timer.milliseconds(self.run, request["runs"], request["warmup"])

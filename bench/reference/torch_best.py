@@ -30,7 +30,7 @@ class Shared:
     def local_similarity(self, x, kernel_size=3, dilation=2):
         """Cosine of normalised pixels: the products of shifted maps, each summed over the channels."""
         _, _, height, width = x.shape
-        unit = F.normalize(x, dim=1, eps=1e-8)
+        unit = F.normalize(x, dim=1, eps=unfold.smallest_norm(x.dtype))
         around = padded(unit, kernel_size // 2 * dilation, "zeros")
         cosines = []
         for i in range(kernel_size**2):

@@ -38,13 +38,18 @@ def kernel_normalizer(logits, kernel_size, window=None):
     return kernels / kernels.sum(1, keepdim=True)
 
 
+def smallest_norm(dtype):
+    """What norms are raised to. 1e-8 is 0 in float16, where the zeros around a map would give 0 / 0."""
+    return max(1e-8, torch.finfo(dtype).tiny)
+
+
 def local_similarity(x, kernel_size=3, dilation=2):
     """Cosine of every pixel with the others of its dilated window. [N, C, H, W] -> [N, k*k - 1, H, W]."""
     n, channels, height, width = x.shape
     windows = F.unfold(x, kernel_size, dilation=dilation, padding=kernel_size // 2 * dilation)
     windows = windows.view(n, channels, kernel_size**2, height, width)
     middle = kernel_size**2 // 2
-    cosines = F.cosine_similarity(windows, windows[:, :, middle : middle + 1], dim=1)
+    cosines = F.cosine_similarity(windows, windows[:, :, middle : middle + 1], dim=1, eps=smallest_norm(x.dtype))
     return torch.cat([cosines[:, :middle], cosines[:, middle + 1 :]], dim=1)
 
 

@@ -7,7 +7,7 @@ import { type Device, emptyCache } from '../device';
 import { DTYPE_BYTES, type DType } from '../dtype';
 import { FreqFusion, type FreqFusionOptions } from '../modules/freqfusion';
 import type { Module } from '../modules/module';
-import { SegNeXt } from '../modules/segnext';
+import { SegNeXt, type SegNeXtOptions } from '../modules/segnext';
 import { native } from '../native';
 import { type CarafeOptions, carafe } from '../ops/carafe';
 import { scope } from '../scope';
@@ -113,7 +113,10 @@ async function prepare(request: Request): Promise<Prepared> {
   if (kind !== 'freqfusion' && kind !== 'segnext') {
     throw new RangeError(`expected a known kind, got ${String(kind)}`);
   }
-  const module = kind === 'segnext' ? new SegNeXt() : new FreqFusion(request.case as FreqFusionOptions);
+  const module =
+    kind === 'segnext'
+      ? new SegNeXt(request.case as SegNeXtOptions)
+      : new FreqFusion(request.case as FreqFusionOptions);
   await module.loadStateDict(stateDict, { prefix: 'weights.' });
   await module.to({ device, dtype });
   const inputs: Record<string, Tensor> =

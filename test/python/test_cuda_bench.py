@@ -97,6 +97,9 @@ def test_operators(tally):
                     tally.close(operators.high_pass(x, masks, k, border), want, 1e-9, 1e-12, f"high_pass {what}")
         want = unfold.local_similarity(x)
         tally.close(Shifted().local_similarity(x), want, 1e-9, 1e-12, f"local_similarity {memory_format}")
+    for operators in (unfold, Shifted()):
+        found = operators.local_similarity(torch.randn(1, 8, 5, 6).half())
+        tally.check(bool(found.isfinite().all()), f"float16 zeros around a map: {operators}")
     one = torch.randn(1, 1, 4, 4)
     tally.check(four_launches.transposed(one).data_ptr() != one.data_ptr(), "a map of one channel is copied, too")
     tally.group("CARAFE in four launches, and of PyTorch's own operators")
@@ -141,8 +144,10 @@ def compare(folder, library_file, *words):
 def test_run(tally, folder, library_file):
     ended, result = compare(folder, library_file, "--contenders", "ours,graph,eager,four,best,library")
     tally.check(ended.returncode == 1, f"a wrong result ends with {ended.returncode}: {ended.stderr}")
+    tally.check(result is not None, f"no result was written: {ended.stderr}")
     if result is None:
         return
+    tally.check("KeyError" not in ended.stderr and "Traceback" not in ended.stderr, ended.stderr)
     tally.check(result["copy"]["best"] >= result["copy"]["median"] > 0, f"{result['copy']}")
     found = {(case["case"], case["dtype"]): case for case in result["cases"]}
     plan = {(name, dtype) for name, case in SMALL_CASES.items() for dtype in case.dtypes}
