@@ -90,9 +90,7 @@ function inWorld(options: ConstructorParameters<typeof GpuWorld>[0], body: (worl
   }
 }
 
-const describeOnLinux = process.platform === 'linux' ? describe : describe.skip;
-
-describeOnLinux('scripts/gpu.sh', () => {
+describe('scripts/gpu.sh', () => {
   test('runs every part once, on the present architecture alone, and counts them', () => {
     inWorld({}, (world) => {
       const { status, lines, stderr } = world.run();
