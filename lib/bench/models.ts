@@ -5,6 +5,7 @@ import { DTYPE_BYTES, type DType } from '../dtype';
 import { decodeImage } from '../image/decode';
 import { bundledPage, loadModel } from '../models/load';
 import { SegNeXt } from '../modules/segnext';
+import { SEGNEXT_VARIANTS } from '../modules/segnext-variants';
 import { native } from '../native';
 import { scope } from '../scope';
 import { tensor } from '../tensor';
@@ -126,7 +127,7 @@ async function tiny(
   device: Device,
   [height, width]: readonly [number, number],
 ): Promise<Candidate> {
-  const network = await new SegNeXt().initialize(0);
+  const network = await new SegNeXt(SEGNEXT_VARIANTS.tiny).initialize(0);
   await network.to({ dtype, device });
   const pixels = Uint8Array.from(uniform(height * width * 3, 1, 0, 256));
   const image = tensor(pixels, [height, width, 3]);
@@ -148,7 +149,7 @@ export function gpuModels(
   dtypes: readonly DType[],
   device: Device,
 ): GpuCandidate[] {
-  using described = new SegNeXt();
+  using described = new SegNeXt(SEGNEXT_VARIANTS.tiny);
   const sides = [padded(height), padded(width)] as const;
   return dtypes.flatMap((dtype) =>
     [0, 1].map(
@@ -159,7 +160,7 @@ export function gpuModels(
         work: segnextWork(described, ...sides, dtype),
         time: (plan) =>
           scope(async () => {
-            const network = await new SegNeXt().initialize(0);
+            const network = await new SegNeXt(SEGNEXT_VARIANTS.tiny).initialize(0);
             await network.to({ dtype, device });
             const image = makeMap([1, 3, ...sides], 1, { dtype, device, layout: 'channels-last' }, [-2, 2]);
             return native().timeModule(network.handle, 'forward', { image: image.handle }, {}, graphs, plan);
