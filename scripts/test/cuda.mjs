@@ -58,6 +58,8 @@ async function compileKernels(root, nvcc, folder, files) {
       '-O3',
       '-Werror',
       'all-warnings',
+      '--threads',
+      String(ARCHITECTURES.length),
       ...codes,
       `-I${root}`,
       '-Xcompiler',
