@@ -45,6 +45,12 @@ class Mapping {
     if (data_ != nullptr) munmap(data_, size_);
   }
 
+  // Gives the pages back without unmapping: one that is read again comes from the file again. What was written to a
+  // page is lost.
+  void drop_pages() const {
+    if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
+  }
+
   uint8_t* data() const { return static_cast<uint8_t*>(data_); }
   size_t size() const { return size_; }
 
@@ -99,6 +105,10 @@ Napi::Value map_file(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value unmap_file(const Napi::CallbackInfo& info) {
+  // The buffer lives until it is collected, which may be long after a model was loaded. Tensors over the file keep
+  // their pages: they may have been written to.
+  const std::shared_ptr<Mapping> mapping = Handle<MappedFileBox>::get(info[0]).mapping;
+  if (mapping.use_count() <= 3) mapping->drop_pages();  // this, the handle's and the buffer's
   Handle<MappedFileBox>::of(info[0]).release(info.Env());
   return info.Env().Undefined();
 }
