@@ -75,3 +75,15 @@ LABELS = {
 
 # ONNX Runtime keeps more than 20 GB for these.
 ONNX_NEEDS_GB = {"A": 32, "B": 32, "carafe": 32}
+
+
+def fusion_options(case):
+    """The options of a FreqFusion as freqfusion names them; none where the case has another kind."""
+    if case.kind != "freqfusion":
+        return None
+    return {
+        "hrChannels": case.channels,
+        "lrChannels": case.channels,
+        "compressedChannels": 64,
+        "featureResample": case.resample,
+    }

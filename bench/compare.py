@@ -23,8 +23,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 import cuda_compare
-from cases import CASES, LABELS, ONNX_NEEDS_GB
-from processes import ROOT, Contender, ContenderError, remark
+from cases import CASES, LABELS, ONNX_NEEDS_GB, fusion_options
+from processes import ROOT, Contender, ContenderError, names, remark
 
 REST = 0.1  # seconds before each run
 # Python's allocator gives large blocks back to the system after every run; the floor keeps them, as freqfusion does.
@@ -197,28 +197,6 @@ def unmatched(some, others):
         )
         found += bool(alike.any())
     return 1 - found / len(some["scores"]) if len(some["scores"]) > 0 else 1.0
-
-
-def fusion_options(case):
-    if case.kind != "freqfusion":
-        return None
-    return {
-        "hrChannels": case.channels,
-        "lrChannels": case.channels,
-        "compressedChannels": 64,
-        "featureResample": case.resample,
-    }
-
-
-def names(known):
-    def parse(text):
-        chosen = [each for each in text.split(",") if each]
-        unknown = [each for each in chosen if each not in known]
-        if unknown or not chosen:
-            raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {text}")
-        return chosen
-
-    return parse
 
 
 def parse_arguments():

@@ -19,8 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from cases import fusion_options
 from cuda_cases import CUDA_CASES, CUDA_LABELS, SMALL_CASES, TOLERANCES
-from processes import ROOT, Contender, ContenderError, remark
+from processes import ROOT, Contender, ContenderError, names, remark
 
 TURNS, RUNS, WARMUP = 5, 5, 3
 # What compiling a network may take: with less time left it is not begun.
@@ -154,22 +155,7 @@ def options_of(case):
         return {"kernelSize": case.kernel_size, "scale": case.scale}
     if case.kind == "segnext":
         return {"head": {"hamKwargs": {"mdR": 16}}}
-    return {
-        "hrChannels": case.channels,
-        "lrChannels": case.channels,
-        "compressedChannels": 64,
-        "featureResample": case.resample,
-    }
-
-
-def names(known):
-    def parse(text):
-        chosen = [each for each in text.split(",") if each]
-        if not chosen or any(each not in known for each in chosen):
-            raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {text}")
-        return chosen
-
-    return parse
+    return fusion_options(case)
 
 
 def parse_arguments(words):

@@ -1,5 +1,6 @@
 """The processes that take part in a comparison, and what is said of it."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -48,6 +49,18 @@ class Contender:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+
+def names(known):
+    """A parser of names among `known`, with commas between them."""
+
+    def parse(text):
+        chosen = [each for each in text.split(",") if each]
+        if not chosen or any(each not in known for each in chosen):
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {text}")
+        return chosen
+
+    return parse
 
 
 def remark(text):

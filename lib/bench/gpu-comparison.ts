@@ -1,5 +1,6 @@
 import { markedWith, replaceBetween } from './comparison';
 import { describeEnvironment, type Environment } from './environment';
+import { microseconds } from './gpu-report';
 import { markdownTable } from './report';
 import type { Timing } from './statistics';
 import { type BarGroup, drawPlot } from './svg';
@@ -54,11 +55,6 @@ const HEADER = ['', '', 'us median', 'min', 'runs', 'x ours', 'of copy', 'extra 
 
 function ownMedian({ rows }: GpuCase): number | undefined {
   return rows.find(({ contender }) => contender === 'ours')?.ms.median;
-}
-
-function microseconds(ms: number): string {
-  const us = 1000 * ms;
-  return us >= 100 ? us.toFixed(0) : us.toPrecision(3);
 }
 
 function titleOf({ title, shape, dtype }: GpuCase): string {

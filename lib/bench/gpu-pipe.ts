@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import type { TimingPlan, Timing as TimingSamples } from '../binding';
 import { Checkpoint } from '../checkpoint/checkpoint';
 import { saveSafetensors } from '../checkpoint/save';
@@ -12,6 +11,7 @@ import { native } from '../native';
 import { type CarafeOptions, carafe } from '../ops/carafe';
 import { scope } from '../scope';
 import { Tensor } from '../tensor';
+import { answerLines } from './answer-lines';
 import { environment } from './environment';
 import { segnextWork } from './models';
 import { freqFusionWork } from './modules';
@@ -175,16 +175,4 @@ function prepareCarafe(
   };
 }
 
-async function main(): Promise<void> {
-  for await (const line of createInterface({ input: process.stdin })) {
-    let reply: Record<string, unknown>;
-    try {
-      reply = await answer(JSON.parse(line) as Request);
-    } catch (error) {
-      reply = { error: error instanceof Error ? error.message : String(error) };
-    }
-    process.stdout.write(`${JSON.stringify(reply)}\n`);
-  }
-}
-
-void main();
+void answerLines(answer);

@@ -6,7 +6,7 @@ import { type BarGroup, drawPlot } from './svg';
 const HEADER = ['', '', 'us median', 'min', 'runs', 'GB/s', 'of copy', 'extra memory'];
 
 /** Microseconds with three digits. */
-function microseconds(ms: number): string {
+export function microseconds(ms: number): string {
   const us = 1000 * ms;
   return us >= 100 ? us.toFixed(0) : us.toPrecision(3);
 }

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import { Checkpoint } from '../checkpoint/checkpoint';
 import { saveSafetensors } from '../checkpoint/save';
 import { StateDict } from '../checkpoint/state-dict';
@@ -10,6 +9,7 @@ import { MaskRcnn } from '../modules/two-stage-detector';
 import { carafe } from '../ops/carafe';
 import { scope } from '../scope';
 import { type Tensor, tensor } from '../tensor';
+import { answerLines } from './answer-lines';
 import { maskRcnnWork } from './detectors';
 import { environment } from './environment';
 import { peakRss, resetPeakRss } from './memory';
@@ -176,16 +176,4 @@ async function prepareMaskRcnn(checkpoint: string, take: (name: string) => Tenso
   };
 }
 
-async function main(): Promise<void> {
-  for await (const line of createInterface({ input: process.stdin })) {
-    let reply: Record<string, unknown>;
-    try {
-      reply = await answer(JSON.parse(line) as Request);
-    } catch (error) {
-      reply = { error: error instanceof Error ? error.message : String(error) };
-    }
-    process.stdout.write(`${JSON.stringify(reply)}\n`);
-  }
-}
-
-void main();
+void answerLines(answer);

@@ -46,15 +46,6 @@ bool suits_matrix(const at::Tensor& weight, const Conv2dOptions& options, at::Sc
          weight.device().is_cpu() && weight.size(1) >= kLongSum;
 }
 
-// x [N, C, H, W] and weight [out, C].
-at::Tensor multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const Pair& stride) {
-  const at::Tensor read = x.slice(2, 0, std::nullopt, stride[0]).slice(3, 0, std::nullopt, stride[1]);
-  const at::Tensor rows = read.permute({0, 2, 3, 1}).reshape({-1, x.size(1)});
-  return at::addmm(bias, rows, weight.t())
-      .view({read.size(0), read.size(2), read.size(3), weight.size(0)})
-      .permute({0, 3, 1, 2});
-}
-
 }  // namespace
 
 FusedConv::FusedConv(const ConvWeights& weights, const Conv2dOptions& options, at::ScalarType dtype,
@@ -67,6 +58,7 @@ FusedConv::FusedConv(const ConvWeights& weights, const Conv2dOptions& options, a
     method_ = Method::winograd;
     weight_ = winograd_weight(weights.weight);
   } else if (suits_matrix(weights.weight, options, dtype)) {
+    method_ = Method::matrix;
     weight_ = weights.weight.to(dtype).flatten(1).contiguous();
   } else if (onednn::supported(dtype, weights.weight.device())) {
     method_ = Method::onednn;
@@ -88,7 +80,9 @@ at::Tensor FusedConv::run(const at::Tensor& x, const at::Tensor& residual, bool 
   const at::Tensor map = x.contiguous(kChannelsLast);
   if (method_ == Method::winograd) return run_winograd(map, residual, overwrite);
   if (method_ == Method::onednn && map.numel() > 0) return run_onednn(map, residual, overwrite);
-  return run_libtorch(map, residual);
+  at::Tensor result = method_ == Method::matrix ? run_matrix(map) : run_libtorch(map);
+  if (residual.defined()) result.add_(residual);
+  return finish(std::move(result), activation_);
 }
 
 at::Tensor FusedConv::run_winograd(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const {
@@ -114,13 +108,18 @@ at::Tensor FusedConv::run_onednn(const at::Tensor& x, const at::Tensor& residual
   return residual;
 }
 
-at::Tensor FusedConv::run_libtorch(const at::Tensor& x, const at::Tensor& residual) const {
+at::Tensor FusedConv::run_matrix(const at::Tensor& x) const {
+  const at::Tensor read = x.slice(2, 0, std::nullopt, options_.stride[0]).slice(3, 0, std::nullopt, options_.stride[1]);
+  const at::Tensor rows = read.permute({0, 2, 3, 1}).reshape({-1, x.size(1)});
+  return at::addmm(bias_, rows, weight_.t())
+      .view({read.size(0), read.size(2), read.size(3), out_channels_})
+      .permute({0, 3, 1, 2});
+}
+
+at::Tensor FusedConv::run_libtorch(const at::Tensor& x) const {
+  // An empty map does not go to oneDNN, whose weight may have been packed already.
   const at::Tensor weight = weight_.is_mkldnn() ? weight_.to_dense() : weight_;
-  at::Tensor result = weight.dim() == 2 ? multiply(x, weight, bias_, options_.stride)
-                                        : at::conv2d(x, weight, bias_, options_.stride, options_.padding,
-                                                     options_.dilation, options_.groups);
-  if (residual.defined()) result.add_(residual);
-  return finish(std::move(result), activation_);
+  return at::conv2d(x, weight, bias_, options_.stride, options_.padding, options_.dilation, options_.groups);
 }
 
 const FusedConv& FusedConv2d::fused() const {

@@ -30,14 +30,15 @@ class FusedConv {
   at::Tensor forward_onto(at::Tensor residual, const at::Tensor& x) const;
 
  private:
-  // How the convolution is computed: Winograd's way, 3x3 convolutions of stride 1 on the CPU; by oneDNN, every other
-  // on the CPU; by what libtorch has for the device and dtype.
-  enum class Method { winograd, onednn, libtorch };
+  // How the convolution is computed. On the CPU in float32: Winograd's way (3x3 of stride 1), as a matrix product (1x1
+  // with long sums), or by oneDNN. Everything else: by what libtorch has for the device and dtype.
+  enum class Method { winograd, matrix, onednn, libtorch };
 
   at::Tensor run(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const;
   at::Tensor run_winograd(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const;
   at::Tensor run_onednn(const at::Tensor& x, const at::Tensor& residual, bool overwrite) const;
-  at::Tensor run_libtorch(const at::Tensor& x, const at::Tensor& residual) const;
+  at::Tensor run_matrix(const at::Tensor& x) const;
+  at::Tensor run_libtorch(const at::Tensor& x) const;
 
   Conv2dOptions options_;
   Activation activation_ = Activation::none;
