@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { memoryStats } from '../lib';
+import { type MemoryStats, memoryStats } from '../lib';
 
 /**
  * Collects what earlier test files of this process left to garbage collection, so that a count of live tensors speaks
@@ -16,4 +16,14 @@ export async function collectGarbage(): Promise<void> {
     // Finalizers of an addon run from the event loop.
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Expects no more live handles than at the start of a test that has awaited something since. */
+export function expectNothingLeft({
+  liveTensors,
+  liveModules,
+}: Pick<MemoryStats, 'liveTensors' | 'liveModules'>): void {
+  const now = memoryStats();
+  expect(now.liveTensors).toBeLessThanOrEqual(liveTensors);
+  expect(now.liveModules).toBeLessThanOrEqual(liveModules);
 }

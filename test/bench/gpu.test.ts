@@ -4,6 +4,7 @@ import { gpuModels } from '../../lib/bench/models';
 import { gpuModules, MODULE_CASES } from '../../lib/bench/modules';
 import { gpuOperators, OPERATOR_NAMES } from '../../lib/bench/operators';
 import { memoryStats } from '../../lib/device';
+import { expectNothingLeft } from '../collect-garbage';
 
 // The CPU stands in for the GPU: the addon times jobs of both, on the CPU by its clock.
 const device = 'cpu';
@@ -47,7 +48,7 @@ describe('what is measured on a GPU', () => {
       expect(row.copyShare).toBeCloseTo(row.gbs! / copy.best, 9);
     }
     expect(new Set(seen).size).toBe(OPERATOR_NAMES.length + 2);
-    expect(memoryStats()).toMatchObject({ liveTensors: before.liveTensors, liveModules: before.liveModules });
+    expectNothingLeft(before);
   });
 
   it('is written down where it fails, and the next one runs', async () => {

@@ -13,6 +13,7 @@ import { BUNDLED_FOLDER } from '../../lib/models/architectures';
 import { bundledPage, loadModel } from '../../lib/models/load';
 import type { SegmentationModel } from '../../lib/models/segmentation-model';
 import { tensor } from '../../lib/tensor';
+import { expectNothingLeft } from '../collect-garbage';
 
 const PAGES = join(BUNDLED_FOLDER, 'val');
 
@@ -269,6 +270,6 @@ describe('using it', () => {
     for (let i = 0; i < 5; i++)
       (await other.segment(bundledPage(2), { outputs: ['logits', 'scores'] })).dispose();
     other.dispose();
-    expect(memoryStats()).toMatchObject({ liveTensors: before.liveTensors, liveModules: before.liveModules });
+    expectNothingLeft(before);
   });
 });

@@ -8,6 +8,7 @@ import type { DetectionModel } from '../../lib/models/detection-model';
 import type { Detection, DetectionResult } from '../../lib/models/detection-result';
 import { BUNDLED_DETECTOR_FOLDER } from '../../lib/models/detector-architectures';
 import { loadDetector } from '../../lib/models/load-detector';
+import { expectNothingLeft } from '../collect-garbage';
 
 const VAL = join(BUNDLED_DETECTOR_FOLDER, 'val');
 
@@ -156,5 +157,5 @@ test('nothing is left behind', async () => {
   const other = await loadDetector();
   await other.detect(join(VAL, 'picture_00.png'));
   other.dispose();
-  expect(memoryStats()).toMatchObject({ liveTensors: before.liveTensors, liveModules: before.liveModules });
+  expectNothingLeft(before);
 });

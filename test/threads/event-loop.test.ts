@@ -11,6 +11,14 @@ describe('inference beside an event loop', () => {
     expect(result.grown).toBeLessThan(48 * 2 ** 20);
   }, 240_000);
 
+  test('detections leave tensors where they were', () => {
+    const ending = runFixture('loop.cjs', ['100', 'detect']);
+    expect([ending.code, ending.signal]).toEqual([0, null]);
+    const result = JSON.parse(ending.output);
+    expect(result.ticks).toBeGreaterThan(result.elapsed / 10);
+    expect(result.liveAfter).toBe(result.live);
+  }, 240_000);
+
   test('the same holds with the system allocator', () => {
     const ending = runFixture('loop.cjs', ['100'], { FREQFUSION_ALLOCATOR: 'system' });
     expect([ending.code, ending.signal]).toEqual([0, null]);

@@ -8,7 +8,7 @@ import {
   type DetectorOutput,
 } from '../../lib/modules/two-stage-detector';
 import { type Tensor, tensor } from '../../lib/tensor';
-import { collectGarbage } from '../collect-garbage';
+import { collectGarbage, expectNothingLeft } from '../collect-garbage';
 
 beforeAll(collectGarbage);
 
@@ -101,7 +101,7 @@ describe('detect', () => {
     expect(result.detections[0]!.mask!.area).toBe(5);
     expect(result.panoptic!.segments).toMatchObject([{ className: 'e', isThing: false, area: 6 }]);
     expect(stages).toEqual(['decode', 'inference']);
-    expect(memoryStats().liveTensors).toBe(before.liveTensors);
+    expectNothingLeft(before);
     expect(result.timing.total).toBeCloseTo(result.timing.decode + result.timing.inference);
   });
 
@@ -168,7 +168,7 @@ describe('detectAll', () => {
   });
 
   test('an image that fails takes none of its batch with it', async () => {
-    const before = memoryStats().liveTensors;
+    const before = memoryStats();
     const detector = model();
     const inputs = [picture(3), picture(13), new Uint8Array([1, 2, 3]), picture(5)];
     const results = await all(detector.detectAll(inputs, { batch: 4, continueOnError: true }));
@@ -179,7 +179,7 @@ describe('detectAll', () => {
       5,
     ]);
     expect(detector.network.batches).toEqual([[3, 13, 5], [3], [13], [5]]);
-    expect(memoryStats().liveTensors).toBe(before);
+    expectNothingLeft(before);
   });
 
   test('without continueOnError the first failure ends it', async () => {
