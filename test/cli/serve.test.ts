@@ -144,8 +144,10 @@ describe('freqfusion serve --workers', () => {
       const serving = startServing(['--config', writeConfig(folder), '--workers', '2']);
       const url = await serving.url;
       const pidOf = (worker: number) =>
-        serving.lines().findLast((line) => line.worker === worker && /^listening/.test(String(line.msg)))
-          ?.pid;
+        serving
+          .lines()
+          .filter((line) => line.worker === worker && /^listening/.test(String(line.msg)))
+          .at(-1)?.pid;
       const first = Number(pidOf(0));
       process.kill(first, 'SIGKILL');
       let answered = 0;
