@@ -43,6 +43,7 @@ export class InferenceServer {
   readonly metrics = new ServerMetrics();
   readonly #app: Promise<App>;
   #phase: Phase = 'open';
+  #listening: Promise<string> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(config: ServeConfig, init: ServerInit = {}) {
@@ -85,7 +86,8 @@ export class InferenceServer {
     try {
       if (threads !== undefined) setThreads(threads);
       if (loadFirst) await this.models.load();
-      const url = await this.#listen();
+      this.#listening = this.#listen();
+      const url = await this.#listening;
       if (!loadFirst) await this.models.load();
       return { url };
     } catch (error) {
@@ -133,6 +135,8 @@ export class InferenceServer {
     const app = await this.#app;
     if (drainDelay > 0 && app.server.listening) await delay(drainDelay);
     this.#phase = 'closed';
+    // What is only about to listen would go on doing so after it was closed.
+    await this.#listening?.catch(() => {});
     const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK);
     let last: NodeJS.Timeout | undefined;
     const late = setTimeout(() => {
