@@ -5,6 +5,8 @@ import type { ServerContext } from './context';
 import { ServerError } from './errors';
 import { httpErrorOf } from './http-errors';
 import { healthRoutes } from './routes/health';
+import { imageRoutes } from './routes/images';
+import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
 export type App = FastifyInstance;
@@ -25,6 +27,7 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
     http: { headersTimeout: Math.min(10_000, options.bodyTimeout), connectionsCheckingInterval: 1_000 },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.decorate(REQUEST_TIMEOUT, options.requestTimeout);
 
   app.setErrorHandler((error, request, reply) => {
     const { status, body, retryAfter } = httpErrorOf(error);
@@ -46,5 +49,6 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
   });
 
   await app.register(healthRoutes, { context });
+  await app.register(imageRoutes, { context });
   return app as unknown as App;
 }
