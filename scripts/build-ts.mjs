@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { filesKey, readJson } from './build-key.mjs';
@@ -24,6 +24,18 @@ function writeEsmWrapper(folder) {
   writeFileSync(join(folder, 'index.d.mts'), "export * from './index.js';\n");
 }
 
+/** The page of the server: modules for browsers, by a config of their own, and the files beside them as they are. */
+async function buildPage(root, tsc, folder) {
+  const source = join(root, 'lib', 'server', 'page');
+  const target = join(folder, 'server', 'page');
+  const args = [tsc, '-p', join(source, 'tsconfig.json'), '--outDir', target, '--noEmitOnError'];
+  if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
+    throw new Error('the build of the page failed: see above');
+  for (const name of readdirSync(source)) {
+    if (/\.(html|css|svg)$/.test(name)) copyFileSync(join(source, name), join(target, name));
+  }
+}
+
 /** Compiles lib/ to dist/ unless nothing changed. dist/ is replaced as a whole: no file of a deleted source stays. */
 export async function buildTypeScript(root) {
   const dist = join(root, 'dist');
@@ -36,6 +48,7 @@ export async function buildTypeScript(root) {
     const args = [tsc, '-p', 'tsconfig.json', '--outDir', partial, '--noEmitOnError'];
     if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
       throw new Error('the TypeScript build failed: see above');
+    await buildPage(root, tsc, partial);
     writeEsmWrapper(partial);
     const cli = join(partial, 'cli', 'main.js');
     if (existsSync(cli)) chmodSync(cli, 0o755);

@@ -6,6 +6,8 @@ import { ServerError } from './errors';
 import { httpErrorOf } from './http-errors';
 import { healthRoutes } from './routes/health';
 import { imageRoutes } from './routes/images';
+import { pageRoutes } from './routes/page';
+import { sampleRoutes } from './routes/samples';
 import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
@@ -50,5 +52,7 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
 
   await app.register(healthRoutes, { context });
   await app.register(imageRoutes, { context });
+  await app.register(pageRoutes, { context });
+  await app.register(sampleRoutes, { context });
   return app as unknown as App;
 }
