@@ -5,6 +5,8 @@ import type { ServerContext } from './context';
 import { ServerError } from './errors';
 import { httpErrorOf } from './http-errors';
 import { healthRoutes } from './routes/health';
+import { inferRoutes } from './routes/infer';
+import { modelRoutes } from './routes/models';
 import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
@@ -50,5 +52,7 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
   });
 
   await app.register(healthRoutes, { context });
+  await app.register(modelRoutes, { context });
+  await app.register(inferRoutes, { context });
   return app as unknown as App;
 }
