@@ -6,6 +6,8 @@ import { ServerError } from './errors';
 import { httpErrorOf } from './http-errors';
 import { healthRoutes } from './routes/health';
 import { imageRoutes } from './routes/images';
+import { inferRoutes } from './routes/infer';
+import { modelRoutes } from './routes/models';
 import { pageRoutes } from './routes/page';
 import { sampleRoutes } from './routes/samples';
 import { REQUEST_TIMEOUT } from './ticket';
@@ -30,6 +32,8 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   app.decorate(REQUEST_TIMEOUT, options.requestTimeout);
+  // A client that closes its half after the request still gets its answer; ticket.ts finds those that are gone.
+  (app.server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
 
   app.setErrorHandler((error, request, reply) => {
     const { status, body, retryAfter } = httpErrorOf(error);
@@ -54,5 +58,7 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
   await app.register(imageRoutes, { context });
   await app.register(pageRoutes, { context });
   await app.register(sampleRoutes, { context });
+  await app.register(modelRoutes, { context });
+  await app.register(inferRoutes, { context });
   return app as unknown as App;
 }
