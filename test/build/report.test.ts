@@ -47,9 +47,9 @@ describe('.ci/run', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  // No python3 that could make an environment, and programs that only say what the real ones would.
+  // No python3 that could make an environment, no apt-get, and programs that only say what the real ones would.
   const ci = (npm: string, node: string) => {
-    for (const [name, lines] of Object.entries({ npm, node, python3: 'exit 1' })) {
+    for (const [name, lines] of Object.entries({ npm, node, python3: 'exit 1', 'apt-get': 'exit 1' })) {
       writeFileSync(join(folder, 'bin', name), `#!/bin/sh\n${lines}\n`);
       chmodSync(join(folder, 'bin', name), 0o755);
     }

@@ -45,7 +45,7 @@ export class Legend {
   /** Lists classes; `kind` says what their amounts are. */
   show(entries: readonly LegendEntry[], kind: 'share' | 'count'): void {
     this.#entries = entries;
-    const largest = Math.max(1e-9, ...entries.map(({ amount }) => amount));
+    const whole = kind === 'share' ? 1 : Math.max(1, ...entries.map(({ amount }) => amount));
     this.#list.replaceChildren(
       ...entries.map(({ index, name, color, amount }) => {
         const button = make(
@@ -59,7 +59,7 @@ export class Legend {
         button.dataset.index = String(index);
         button.setAttribute('aria-pressed', String(!this.#hidden.has(index)));
         const bar = make('i', '');
-        bar.style.width = `${(amount / largest) * 100}%`;
+        bar.style.width = `${(amount / whole) * 100}%`;
         const meter = make('span', 'meter', bar);
         meter.setAttribute('aria-hidden', 'true');
         button.append(meter);

@@ -39,6 +39,8 @@ export class Probe {
   #target: Probed | undefined;
   /** Of the mark, parts of width and height. */
   #place: { x: number; y: number } = { x: 0.5, y: 0.5 };
+  /** Whether a finger is in the way of what would stand below. */
+  #above = false;
   #speaking: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
@@ -49,6 +51,7 @@ export class Probe {
       stage.addEventListener(type, (event) => {
         const { left, top, width, height } = stage.getBoundingClientRect();
         this.#mark.hidden = true;
+        this.#above = event.pointerType === 'touch';
         this.#show((event.clientX - left) / width, (event.clientY - top) / height);
       });
     }
@@ -119,7 +122,7 @@ export class Probe {
     const { clientWidth, clientHeight } = this.#stage;
     const { offsetWidth, offsetHeight } = this.#tip;
     const left = x * clientWidth + 18;
-    const top = y * clientHeight + 18;
+    const top = y * clientHeight + (this.#above ? -36 - offsetHeight : 18);
     const fits = (at: number, size: number, room: number) => (at + size <= room ? at : at - size - 36);
     const inside = (at: number, size: number, room: number) => Math.max(0, Math.min(at, room - size));
     const tipLeft = inside(fits(left, offsetWidth, clientWidth), offsetWidth, clientWidth);
