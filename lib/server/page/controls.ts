@@ -3,12 +3,12 @@ import { element } from './elements.js';
 /** A slider in per cent with its value beside it. */
 export class PercentSlider {
   readonly #input: HTMLInputElement;
-  readonly #output: HTMLOutputElement;
+  readonly #said: HTMLSpanElement;
 
-  /** `id` is the slider's; its value stands in the output `id`-value. `onChange` gets 0 to 1. */
+  /** `id` is the slider's; its value stands in the element `id`-value. `onChange` gets 0 to 1. */
   constructor(id: string, onChange: (part: number) => void) {
     this.#input = element(id, HTMLInputElement);
-    this.#output = element(`${id}-value`, HTMLOutputElement);
+    this.#said = element(`${id}-value`, HTMLSpanElement);
     this.#input.addEventListener('input', () => {
       this.#tell();
       onChange(this.value);
@@ -23,7 +23,7 @@ export class PercentSlider {
 
   #tell(): void {
     const words = `${this.#input.value} %`;
-    this.#output.textContent = words;
+    this.#said.textContent = words;
     this.#input.setAttribute('aria-valuetext', words);
   }
 }

@@ -5,7 +5,7 @@ export class Wipe {
   readonly #stage = element('stage', HTMLDivElement);
   readonly #handle = element('handle', HTMLDivElement);
   readonly #slider = element('wipe', HTMLInputElement);
-  readonly #value = element('wipe-value', HTMLOutputElement);
+  readonly #value = element('wipe-value', HTMLSpanElement);
 
   constructor() {
     this.#slider.addEventListener('input', () => this.#apply());
