@@ -33,7 +33,7 @@ export function sendFixedFile(
   { body, type, etag }: FixedFile,
   cacheControl: string,
 ): FastifyReply {
-  reply.headers({ etag, 'cache-control': cacheControl, 'x-content-type-options': 'nosniff' });
+  reply.headers({ etag, 'cache-control': cacheControl });
   const known = request.headers['if-none-match'];
   const tags = known?.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   if (tags?.some((tag) => tag === etag || tag === '*')) return reply.code(304).send();

@@ -1,4 +1,3 @@
-/// <reference types="@fastify/swagger" />
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Type } from '@sinclair/typebox';
@@ -11,19 +10,6 @@ const FOLDER = join(__dirname, '..', '..', '..', 'dist', 'server', 'page');
 
 /** Asked for anew each time; the ETag makes that a short answer. */
 const CACHE = 'no-cache';
-
-/** The page and nothing else: no script but its own, no other host, no frame around it. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  // blob: the picture that was chosen.
-  "img-src 'self' blob:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
 
 const SettingsSchema = Type.Object({
   bodyLimit: Type.Integer({ description: 'bytes of a request body' }),
@@ -42,17 +28,16 @@ export async function pageRoutes(app: FastifyInstance, { context }: RouteOptions
     return;
   }
   const serve = (path: string, file: FixedFile) =>
-    app.get(path, { schema: { hide: true } }, (request, reply) => {
-      reply.headers({ 'content-security-policy': POLICY, 'referrer-policy': 'no-referrer' });
-      return sendFixedFile(request, reply, file, CACHE);
-    });
+    app.get(path, { config: { open: true }, schema: { hide: true } }, (request, reply) =>
+      sendFixedFile(request, reply, file, CACHE),
+    );
   for (const name of readdirSync(FOLDER)) {
     const path = name === 'index.html' ? '/' : `/page/${name}`;
     serve(path, readFixedFile(join(FOLDER, name)));
   }
   app.get(
     '/page/settings.json',
-    { schema: { hide: true, response: { 200: SettingsSchema } } },
+    { config: { open: true }, schema: { hide: true, response: { 200: SettingsSchema } } },
     async (_request, reply) => {
       reply.header('cache-control', CACHE);
       return { bodyLimit, maxPixels };

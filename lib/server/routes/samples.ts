@@ -1,4 +1,3 @@
-/// <reference types="@fastify/swagger" />
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
@@ -44,13 +43,16 @@ export async function sampleRoutes(app: FastifyInstance, { context }: RouteOptio
     // A PNG has its size in the first chunk, which is always there.
     const [width, height] = [file.body.readUInt32BE(16), file.body.readUInt32BE(20)];
     list.push({ name, url, title, width, height, task });
-    app.get(url, { schema: { hide: true } }, (request, reply) =>
+    app.get(url, { config: { open: true }, schema: { hide: true } }, (request, reply) =>
       sendFixedFile(request, reply, file, `public, max-age=${KEPT}`),
     );
   }
   app.get(
     '/samples',
-    { schema: { summary: 'Pictures to try', response: { 200: Type.Array(SampleSchema) } } },
+    {
+      config: { open: true },
+      schema: { summary: 'Pictures to try', response: { 200: Type.Array(SampleSchema) } },
+    },
     async (_request, reply) => {
       reply.header('cache-control', `public, max-age=${KEPT}`);
       return list;
