@@ -28,13 +28,13 @@ const MEDIA = {
 export async function imageRoutes(app: FastifyInstance, { context }: RouteOptions): Promise<void> {
   const { models, options } = context;
   const pool = new RenderPool();
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', vary: 'accept' });
+  });
   await app.register(accepts);
   await acceptUploads(app, options.bodyLimit);
   app.addHook('onListen', async () => pool.start());
   app.addHook('onClose', () => pool.close());
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', vary: 'accept' });
-  });
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
 
   typed.post(
