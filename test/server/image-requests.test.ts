@@ -245,8 +245,8 @@ describe('what comes in', () => {
       'transfer-encoding: chunked',
     ];
     socket.write(`${head.join('\r\n')}\r\n\r\n`);
-    // Parts that are no file and of no use, again and again.
-    const part = `--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n${'x'.repeat(65_000)}\r\n`;
+    // What comes before the first part of a form is skipped, for as long as it may go on.
+    const part = 'x'.repeat(65_000);
     const timer = setInterval(() => {
       if (socket.writable) socket.write(`${part.length.toString(16)}\r\n${part}\r\n`);
     }, 1);
