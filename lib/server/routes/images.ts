@@ -8,6 +8,7 @@ import {
   DetectQuery,
   type DetectQueryOptions,
   DetectReplies,
+  ImageBody,
   SegmentQuery,
   SegmentReplies,
 } from '../images/schemas';
@@ -19,17 +20,14 @@ import type { DetectRequestOptions } from '../tasks';
 import { ticketOf } from '../ticket';
 import type { RouteOptions } from './health';
 
-const MEDIA = {
-  consumes: ['image/*', 'application/octet-stream', 'multipart/form-data'],
-  produces: ['application/json', 'image/png'],
-};
+const GUARDED = { guarded: true };
 
 /** POST /segment and POST /detect: an image in, labels, masks, boxes or a picture of them out. */
 export async function imageRoutes(app: FastifyInstance, { context }: RouteOptions): Promise<void> {
   const { models, options } = context;
   const pool = new RenderPool();
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', vary: 'accept' });
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', vary: 'accept' });
   });
   await app.register(accepts);
   await acceptUploads(app, options.bodyLimit);
@@ -40,11 +38,12 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
   typed.post(
     '/segment',
     {
+      config: GUARDED,
       schema: {
         summary: 'Classes of all pixels of an image',
+        body: ImageBody,
         querystring: SegmentQuery,
         response: SegmentReplies,
-        ...MEDIA,
       },
     },
     async (request, reply) => {
@@ -65,11 +64,12 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
   typed.post(
     '/detect',
     {
+      config: GUARDED,
       schema: {
         summary: 'Objects in an image',
+        body: ImageBody,
         querystring: DetectQuery,
         response: DetectReplies,
-        ...MEDIA,
       },
     },
     async (request, reply) => {
