@@ -1,16 +1,10 @@
-import { Value } from '@sinclair/typebox/value';
-import { ConfigSchema, type ServeConfig, type ServerOptions } from '../../lib/server/config';
+import { defaultServeConfig, type PartialServeConfig } from '../../lib/server/config-file';
 import { InferenceServer } from '../../lib/server/server';
 
-/** A server with the bundled models on a free port, and what it is asked by. */
-export async function serve(server: Partial<ServerOptions> = {}, models: object[] = BUNDLED) {
-  const config = { server: { port: 0, logLevel: 'silent', ...server }, models };
-  const serving = new InferenceServer(Value.Default(ConfigSchema, config) as ServeConfig);
+/** A server of the bundled models on a free port. */
+export async function serve(options: PartialServeConfig['server'] & object = {}) {
+  const config = defaultServeConfig({ server: { port: 0, logLevel: 'silent', ...options } }, {});
+  const serving = new InferenceServer(config);
   const { url } = await serving.start();
-  return { serving, url, close: () => serving.close() };
+  return { url, close: () => serving.close({ timeout: 0, drainDelay: 0 }) };
 }
-
-const BUNDLED = [
-  { name: 'layout', task: 'segment' },
-  { name: 'shapes', task: 'detect' },
-];

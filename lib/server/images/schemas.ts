@@ -138,6 +138,25 @@ const DetectionsReply = Type.Array(
   }),
 );
 
+/** Told in the OpenAPI document alone: bytes are checked by their own rules. */
+const binary = Type.Any({ type: 'string', format: 'binary' });
+
+/** The body of either request. */
+export const ImageBody = {
+  content: {
+    'image/*': { schema: binary },
+    'application/octet-stream': { schema: binary },
+    'multipart/form-data': {
+      schema: Type.Any({
+        type: 'object',
+        description: "an image as the one file; fields beside it stand for the query's options",
+        properties: { image: { type: 'string', format: 'binary' } },
+        required: ['image'],
+      }),
+    },
+  },
+};
+
 /** Replies of one status in two media types; what is sent is made elsewhere, as bytes. */
 function replies(description: string, ...json: TSchema[]) {
   return {
@@ -145,7 +164,7 @@ function replies(description: string, ...json: TSchema[]) {
       description,
       content: {
         'application/json': { schema: Type.Union(json) },
-        'image/png': { schema: Type.String({ format: 'binary' }) },
+        'image/png': { schema: binary },
       },
     },
   };
