@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { filesKey, readJson } from './build-key.mjs';
@@ -31,9 +40,14 @@ async function buildPage(root, tsc, folder) {
   const args = [tsc, '-p', join(source, 'tsconfig.json'), '--outDir', target, '--noEmitOnError'];
   if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
     throw new Error('the build of the page failed: see above');
+  // All modules at once, not one after the other as they name each other.
+  const modules = readdirSync(target).filter((name) => name.endsWith('.js') && name !== 'main.js');
+  const preload = modules.map((name) => `    <link rel="modulepreload" href="/page/${name}">\n`).join('');
   for (const name of readdirSync(source)) {
-    if (/\.(html|css|svg)$/.test(name)) copyFileSync(join(source, name), join(target, name));
+    if (/\.(css|svg)$/.test(name)) copyFileSync(join(source, name), join(target, name));
   }
+  const html = readFileSync(join(source, 'index.html'), 'utf8');
+  writeFileSync(join(target, 'index.html'), html.replace('  </head>', `${preload}  </head>`));
 }
 
 /** Compiles lib/ to dist/ unless nothing changed. dist/ is replaced as a whole: no file of a deleted source stays. */

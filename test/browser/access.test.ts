@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
-import { serve } from '../server/serving';
+import { serve } from './server';
 import { DESKTOP, PHONE, plain, startBrowser, Visit } from './visit';
 
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');

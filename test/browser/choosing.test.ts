@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
-import { serve } from '../server/serving';
+import { serve } from './server';
 import { PICTURES, plain, startBrowser, Visit } from './visit';
 
 let server: Awaited<ReturnType<typeof serve>>;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Browser, Locator } from 'playwright-core';
 import sharp from 'sharp';
 import { loadDetector, loadModel, type SegmentationMap } from '../../lib';
-import { serve } from '../server/serving';
+import { serve } from './server';
 import { PICTURES, plain, startBrowser, Visit } from './visit';
 
 let server: Awaited<ReturnType<typeof serve>>;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Route } from 'playwright-core';
 import sharp from 'sharp';
-import { serve } from '../server/serving';
+import { serve } from './server';
 import { DESKTOP, PICTURES, plain, startBrowser, Visit } from './visit';
 
 let server: Awaited<ReturnType<typeof serve>>;

@@ -39,6 +39,7 @@ export class Notices {
     this.#again = again;
     this.#retry.hidden = !retry || again === undefined;
     if (!this.#retry.hidden) this.#countDown(wait);
+    this.#alert.scrollIntoView({ block: 'nearest' });
   }
 
   /** Takes the alert away. */

@@ -83,6 +83,7 @@ export class Probe {
     const step = STEPS[event.key];
     if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
+    this.#above = false;
     // The first key shows where the mark is.
     if (!this.#mark.hidden) {
       const stride = event.shiftKey ? 0.1 : 0.02;

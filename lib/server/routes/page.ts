@@ -28,7 +28,7 @@ export async function pageRoutes(app: FastifyInstance, { context }: RouteOptions
     return;
   }
   const serve = (path: string, file: FixedFile) =>
-    app.get(path, { config: { open: true }, schema: { hide: true } }, (request, reply) =>
+    app.get(path, { config: { open: true, quiet: true }, schema: { hide: true } }, (request, reply) =>
       sendFixedFile(request, reply, file, CACHE),
     );
   for (const name of readdirSync(FOLDER)) {
@@ -37,7 +37,7 @@ export async function pageRoutes(app: FastifyInstance, { context }: RouteOptions
   }
   app.get(
     '/page/settings.json',
-    { config: { open: true }, schema: { hide: true, response: { 200: SettingsSchema } } },
+    { config: { open: true, quiet: true }, schema: { hide: true, response: { 200: SettingsSchema } } },
     async (_request, reply) => {
       reply.header('cache-control', CACHE);
       return { bodyLimit, maxPixels };

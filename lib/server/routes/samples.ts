@@ -43,14 +43,14 @@ export async function sampleRoutes(app: FastifyInstance, { context }: RouteOptio
     // A PNG has its size in the first chunk, which is always there.
     const [width, height] = [file.body.readUInt32BE(16), file.body.readUInt32BE(20)];
     list.push({ name, url, title, width, height, task });
-    app.get(url, { config: { open: true }, schema: { hide: true } }, (request, reply) =>
+    app.get(url, { config: { open: true, quiet: true }, schema: { hide: true } }, (request, reply) =>
       sendFixedFile(request, reply, file, `public, max-age=${KEPT}`),
     );
   }
   app.get(
     '/samples',
     {
-      config: { open: true },
+      config: { open: true, quiet: true },
       schema: { summary: 'Pictures to try', response: { 200: Type.Array(SampleSchema) } },
     },
     async (_request, reply) => {
