@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AbortError, FreqFusionError } from '../../errors';
-import { ServerError } from '../errors';
+import { ServerError, shuttingDown } from '../errors';
 import type { RenderJob } from './render';
 import { type FromWorker, fromPlain, type ToWorker } from './render-messages';
 import { bytesOf, transferable } from './transferable';
@@ -123,8 +123,7 @@ export class RenderPool {
 
   #refusal(bytes: number, signal: AbortSignal | undefined): Error | undefined {
     if (signal?.aborted) return gone(signal);
-    if (this.#closed)
-      return new ServerError('ERR_SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 });
+    if (this.#closed) return shuttingDown();
     const { jobs, bytes: limit } = this.#options;
     const tooMany = this.#jobs >= OVERRUN * jobs;
     return tooMany || (this.#jobs > 0 && this.#bytes + bytes > OVERRUN * limit)

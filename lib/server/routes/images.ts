@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
@@ -25,7 +26,7 @@ const GUARDED = { guarded: true };
 /** POST /segment and POST /detect: an image in, labels, masks, boxes or a picture of them out. */
 export async function imageRoutes(app: FastifyInstance, { context }: RouteOptions): Promise<void> {
   const { models, options } = context;
-  const pool = new RenderPool();
+  const pool = new RenderPool({ threads: threadsOf(options.workers) });
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers({ 'cache-control': 'no-store', vary: 'accept' });
   });
@@ -57,7 +58,9 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
       const { timing, rendered } = await model
         .predict(bytes, {}, { ...ticket, keepImage })
         .then((served) => make(pool, segmentAnswer(served, view.name, { model, query }), ticket.signal));
-      return sendAnswer(reply, { view, model, name, timing, ...(await rendered) });
+      const { bytes: answer, render } = await rendered;
+      context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
+      return sendAnswer(reply, { bytes: answer, view, model, name, timing, render });
     },
   );
 
@@ -83,9 +86,16 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
       const { timing, rendered } = await model
         .predict(bytes, thresholdsOf(query), { ...ticket, keepImage })
         .then((served) => make(pool, detectAnswer(served, view.name, { model, query }), ticket.signal));
-      return sendAnswer(reply, { view, model, name, timing, ...(await rendered) });
+      const { bytes: answer, render } = await rendered;
+      context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
+      return sendAnswer(reply, { bytes: answer, view, model, name, timing, render });
     },
   );
+}
+
+/** Threads that render: one where there are few cores, as the networks are what they are for. */
+function threadsOf(workers: number): number {
+  return availableParallelism() / workers >= 4 ? 2 : 1;
 }
 
 /** A detector's views: those of panoptic models have one more. */
