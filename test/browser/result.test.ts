@@ -14,7 +14,7 @@ beforeAll(async () => {
   server = await serve();
   browser = await startBrowser();
   const model = await loadModel();
-  map = await model.segment(PICTURES.layout);
+  map = await model.segment(PICTURES.layout, { outputs: ['scores'] });
   model.dispose();
 });
 afterAll(async () => {
@@ -96,8 +96,10 @@ describe('a segmentation', () => {
       [0.25, 0.58],
     ] as const) {
       await visit.point(x, y);
-      const { name } = map.at(Math.floor(x * map.width), Math.floor(y * map.height));
-      expect(plain(await visit.at('tip').textContent()).toLowerCase()).toContain(name);
+      const { name, score } = map.at(Math.floor(x * map.width), Math.floor(y * map.height));
+      const [, told, sure] = /^(\w+), ([\d.]+) % sure$/.exec(plain(await visit.at('tip').textContent()))!;
+      expect(told!.toLowerCase()).toBe(name);
+      expect(Math.abs(Number(sure) / 100 - score!)).toBeLessThan(0.01);
     }
     await visit.page.mouse.move(5, 5);
     expect(await visit.at('tip').isVisible()).toBe(false);
@@ -137,9 +139,13 @@ describe('a segmentation', () => {
     const answer = JSON.parse(json.bytes.toString());
     const body = readFileSync(PICTURES.layout);
     const headers = { 'content-type': 'image/png' };
-    const direct = await fetch(`${server.url}/segment?model=layout`, { method: 'POST', body, headers });
+    const direct = await fetch(`${server.url}/segment?model=layout&scores=true`, {
+      method: 'POST',
+      body,
+      headers,
+    });
     const wanted = (await direct.json()) as Record<string, unknown>;
-    expect({ ...answer, timing: 0, scores: 0 }).toEqual({ ...wanted, timing: 0, scores: 0 });
+    expect({ ...answer, timing: 0 }).toEqual({ ...wanted, timing: 0 });
 
     await visit.at('opacity').fill('50');
     await visit.at('legend').getByRole('button', { name: 'text' }).click();

@@ -25,8 +25,12 @@ describe('a segmentation', () => {
   });
 
   test('tells the score where there are scores', () => {
-    const result = makeResult(answer, Uint8Array.from([255, 51, 0, 204]));
-    expect(foundAt(result, 1, 0, all)).toMatchObject({ name: 'tree', score: 0.2 });
+    const result = makeResult(answer, {
+      width: 2,
+      height: 1,
+      rgba: Uint8Array.from([51, 51, 51, 255, 204, 204, 204, 255]),
+    });
+    expect(foundAt(result, 0, 1, all)).toMatchObject({ name: 'tree', score: 0.2 });
     expect(foundAt(result, 1, 1, all)).toMatchObject({ name: 'tree', score: 0.8 });
   });
 

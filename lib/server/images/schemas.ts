@@ -36,6 +36,9 @@ export const SegmentQuery = Type.Object(
   {
     ...common,
     view: viewOf(SEGMENT_VIEWS),
+    scores: Type.Optional(
+      Type.Boolean({ description: 'tell in the JSON how sure the model is of each label; default: false' }),
+    ),
     legend: Type.Optional(
       Type.Union(
         [Type.Literal('auto'), Type.Literal('right'), Type.Literal('bottom'), Type.Literal('none')],
@@ -104,6 +107,14 @@ const SegmentReply = Type.Object({
     { description: 'those that the image has, the largest first' },
   ),
   runs: Type.Array(Type.Integer(), { description: 'label, length, label, length, ... row by row' }),
+  scores: Type.Optional(
+    Type.Object(
+      { width: Type.Integer(), height: Type.Integer(), png: Type.String() },
+      {
+        description: 'a grey PNG in base64, at most a million pixels: 255 times the score of the label there',
+      },
+    ),
+  ),
   ...about,
 });
 

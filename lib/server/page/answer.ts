@@ -59,13 +59,20 @@ interface AnswerBase {
   readonly timing: Timing;
 }
 
+/** A grey PNG in base64 on a grid over the image: 255 times the score of the label there. */
+export interface EncodedScores {
+  readonly width: number;
+  readonly height: number;
+  readonly png: string;
+}
+
 /** POST /segment. */
 export interface SegmentAnswer extends AnswerBase {
   readonly classes: readonly ClassArea[];
   /** [label, length, label, length, ...], row by row. */
   readonly runs: readonly number[];
-  /** A grey PNG in base64, of the image's size: 255 times the score of each pixel's label. Only where it was asked for. */
-  readonly scores?: string;
+  /** How sure the model is of its labels; only where it was asked for. */
+  readonly scores?: EncodedScores;
 }
 
 /** A mask as COCO writes it: run lengths, column by column, compressed into a string. */

@@ -1,4 +1,5 @@
 import type { Answer, ModelInfo, Sample, Settings } from './answer.js';
+import type { Picture } from './picture.js';
 import type { Failure } from './problem.js';
 
 /** Where the API key stays until the tab is closed. */
@@ -6,6 +7,9 @@ const KEY = 'freqfusion-api-key';
 
 /** The least score that is asked of a detector: the slider of the page goes on from there. */
 export const LEAST_SCORE = 0.05;
+
+/** Pixels of the largest image whose scores are asked for: they take memory on the server, class by class. */
+const MOST_SCORES = 4_000_000;
 
 /** A request that the server did not answer well, or not at all. */
 export class RequestFailed extends Error {
@@ -53,9 +57,14 @@ export async function fetchSample({ url, name }: Sample, signal: AbortSignal): P
 }
 
 /** Sends an image to a model. Rejects with {@link RequestFailed}, and with AbortError where `signal` fires. */
-export async function predict(image: Blob, model: ModelInfo, signal: AbortSignal): Promise<Answered> {
+export async function predict(
+  { file: image, size }: Pick<Picture, 'file' | 'size'>,
+  model: ModelInfo,
+  signal: AbortSignal,
+): Promise<Answered> {
   const query = new URLSearchParams({ model: model.name });
   if (model.task === 'detect') query.set('scoreThreshold', String(LEAST_SCORE));
+  else if (size !== undefined && size.width * size.height <= MOST_SCORES) query.set('scores', 'true');
   const since = performance.now();
   const response = await request(`/${model.task}?${query}`, {
     method: 'POST',

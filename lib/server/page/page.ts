@@ -130,7 +130,7 @@ export class Page {
       const picture = await this.#picked(source, signal);
       if (signal.aborted) return;
       if (this.#current === undefined) this.#preview(picture);
-      const answered = await predict(picture.file, model, signal);
+      const answered = await predict(picture, model, signal);
       await this.#show(picture, model, answered, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -160,7 +160,7 @@ export class Page {
 
   async #show(picture: Picture, model: ModelInfo, answered: Answered, signal: AbortSignal): Promise<void> {
     const { answer, text, roundTrip } = answered;
-    const scores = isDetection(answer) ? undefined : await readScores(answer.scores, answer);
+    const scores = isDetection(answer) ? undefined : await readScores(answer.scores);
     if (signal.aborted) return;
     const result = makeResult(answer, scores);
     const before = this.#current;

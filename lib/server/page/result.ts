@@ -20,12 +20,20 @@ export interface LegendEntry extends ClassInfo {
   readonly amount: number;
 }
 
+/** How sure a model is of its labels, on a grid over the image. */
+export interface Scores {
+  readonly width: number;
+  readonly height: number;
+  /** 255 times the score stands in red, green and blue. */
+  readonly rgba: Uint8Array | Uint8ClampedArray;
+}
+
 /** A segmentation whose pixels can be asked. */
 export interface Segmentation {
   readonly kind: 'segment';
   readonly labels: LabelRuns;
-  /** 255 times the score of each pixel's label, row by row; undefined where the server sent none. */
-  readonly scores: Uint8Array | Uint8ClampedArray | undefined;
+  /** Undefined where the server sent none. */
+  readonly scores: Scores | undefined;
 }
 
 /** A detected object with its mask ready to be asked. */
@@ -59,7 +67,7 @@ export interface Result {
 const GREY: Rgb = [128, 128, 128];
 
 /** Prepares an answer. Throws Error where it is malformed. */
-export function makeResult(answer: Answer, scores?: Uint8Array | Uint8ClampedArray): Result {
+export function makeResult(answer: Answer, scores?: Scores): Result {
   const { width, height } = answer;
   if (!isDetection(answer)) {
     const labels = new LabelRuns(width, height, answer.runs);
@@ -110,11 +118,11 @@ export function foundAt(result: Result, x: number, y: number, shown: Shown): Fou
     const label = content.labels.at(x, y);
     if (label === undefined || isDetection(answer)) return undefined;
     const area = answer.classes.find(({ index }) => index === label);
-    const score = content.scores?.[y * result.width + x];
+    const score = scoreAt(content.scores, x / result.width, y / result.height);
     return {
       name: area?.name ?? `class ${label}`,
       color: area?.color ?? GREY,
-      ...(score !== undefined ? { score: score / 255 } : { share: area?.share ?? 0 }),
+      ...(score !== undefined ? { score } : { share: area?.share ?? 0 }),
     };
   }
   const inside = shownObjects(content, shown).filter(({ box: [left, top, right, bottom] }) => {
@@ -127,4 +135,10 @@ export function foundAt(result: Result, x: number, y: number, shown: Shown): Fou
   if (found === undefined) return undefined;
   const { className, color, score, index } = found;
   return { name: className, color, score, index };
+}
+
+function scoreAt(scores: Scores | undefined, x: number, y: number): number | undefined {
+  if (scores === undefined) return undefined;
+  const { width, height, rgba } = scores;
+  return rgba[4 * (Math.floor(y * height) * width + Math.floor(x * width))]! / 255;
 }

@@ -13,7 +13,7 @@ import {
   SegmentQuery,
   SegmentReplies,
 } from '../images/schemas';
-import { segmentAnswer, segmentNeedsImage } from '../images/segment-answer';
+import { segmentAnswer, segmentNeedsImage, segmentOptions } from '../images/segment-answer';
 import { acceptUploads, uploadOf } from '../images/upload';
 import { chooseView, DETECT_VIEWS, SEGMENT_VIEWS } from '../images/views';
 import type { ServedDetector } from '../served-model';
@@ -56,7 +56,7 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
       const ticket = ticketOf(request, reply, query, bytes.length);
       const keepImage = segmentNeedsImage(view.name);
       const { timing, rendered } = await model
-        .predict(bytes, {}, { ...ticket, keepImage })
+        .predict(bytes, segmentOptions(view.name, query), { ...ticket, keepImage })
         .then((served) => make(pool, segmentAnswer(served, view.name, { model, query }), ticket.signal));
       const { bytes: answer, render } = await rendered;
       context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
