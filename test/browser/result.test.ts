@@ -167,6 +167,19 @@ describe('a segmentation', () => {
   });
 });
 
+test('a large photo is painted with no more pixels than the screen has', async () => {
+  const create = { width: 6000, height: 4000, channels: 3, background: '#8899aa' } as const;
+  const buffer = await sharp({ create }).jpeg().toBuffer();
+  await visit.at('file').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer });
+  await visit.shows('photo.jpg');
+  await visit.page.waitForTimeout(300);
+  const { width } = (await visit.at('stage').boundingBox())!;
+  for (const id of ['masks', 'boxes']) {
+    const { info } = await rgba(await visit.canvas(id));
+    expect(Math.abs(info.width - width)).toBeLessThanOrEqual(1);
+  }
+});
+
 describe('detections', () => {
   beforeEach(() => visit.sample('picture_04.png'));
 

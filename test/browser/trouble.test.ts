@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Route } from 'playwright-core';
 import sharp from 'sharp';
 import { serve } from './server';
-import { DESKTOP, PICTURES, plain, startBrowser, Visit } from './visit';
+import { PICTURES, plain, startBrowser, Visit } from './visit';
 
 let server: Awaited<ReturnType<typeof serve>>;
 let browser: Browser;
@@ -142,20 +142,15 @@ describe('what the server says', () => {
   });
 
   test('when it wants a key: the page asks for it once, and keeps it in the tab', async () => {
-    expect(await visit.close()).toEqual([]);
     const key = 'a-key-of-twenty-chars';
-    visit = await Visit.open(browser, server.url, DESKTOP, (page) =>
-      page.route(/\/(v2\/models|segment|detect)/, (route) =>
-        route.request().headers().authorization === `Bearer ${key}`
-          ? route.continue()
-          : answer(401, 'ERR_UNAUTHORIZED')(route),
-      ),
-    );
+    const locked = await serve({ apiKeys: [key] }, [{ name: 'layout', task: 'segment' }]);
+    const open = visit;
+    visit = await Visit.open(browser, locked.url);
     expect(await alertText()).toContain('This server needs a key');
     expect(await visit.evaluate('document.activeElement.id')).toBe('key');
     await visit.page.keyboard.type('a-wrong-key-altogether');
     await visit.page.keyboard.press('Enter');
-    await visit.at('key-form').waitFor();
+    await visit.at('alert').filter({ hasText: 'needs a key' }).waitFor();
     await visit.at('key').fill(key);
     await visit.page.keyboard.press('Enter');
     await visit.at('key-form').waitFor({ state: 'hidden' });
@@ -163,6 +158,9 @@ describe('what the server says', () => {
     await visit.page.reload();
     await visit.sample('page_08.png');
     expect(await visit.at('key-form').isVisible()).toBe(false);
+    expect(await visit.close(/^Failed to load resource/)).toEqual([]);
+    await locked.close();
+    visit = open;
   });
 });
 

@@ -38,6 +38,21 @@ describe('the report of npm test', () => {
   });
 });
 
+describe('tests that need a program', () => {
+  test('are left out and named, with what is missing, where it is not there', () => {
+    const script = `console.log(JSON.stringify(require('${ROOT}/scripts/test/not-here.cjs').notHere('${ROOT}')))`;
+    const env = { ...process.env, CHROMIUM: '/no/such/browser' };
+    const found = JSON.parse(run(process.execPath, ['-e', script], ROOT, env).stdout);
+    expect(found).toMatchObject({
+      'test/browser/access.test.ts':
+        'expected chromium on PATH (CHROMIUM, or apt-get install chromium), got no such file',
+    });
+    const jest = require.resolve('jest/bin/jest');
+    const { stdout } = run(process.execPath, [jest, '--listTests', 'test/browser'], ROOT, env);
+    expect(stdout.trim()).toBe('');
+  });
+});
+
 describe('.ci/run', () => {
   let folder: string;
   beforeEach(() => {
