@@ -42,7 +42,7 @@ async function buildPage(root, tsc, folder) {
     throw new Error('the build of the page failed: see above');
   // All modules at once, not one after the other as they name each other.
   const modules = readdirSync(target).filter((name) => name.endsWith('.js') && name !== 'main.js');
-  const preload = modules.map((name) => `    <link rel="modulepreload" href="/page/${name}">\n`).join('');
+  const preload = modules.map((name) => `    <link rel="modulepreload" href="page/${name}">\n`).join('');
   for (const name of readdirSync(source)) {
     if (/\.(css|svg)$/.test(name)) copyFileSync(join(source, name), join(target, name));
   }

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { serve } from './server';
-import { PICTURES, plain, startBrowser, Visit } from './visit';
+import { DESKTOP, PICTURES, plain, startBrowser, Visit } from './visit';
 
 let server: Awaited<ReturnType<typeof serve>>;
 let browser: Browser;
@@ -104,4 +106,34 @@ test('waiting can be cancelled', async () => {
   await visit.at('cancel').click();
   expect(await visit.at('status').textContent()).toBe('Cancelled.');
   expect(await visit.at('busy').isVisible()).toBe(false);
+});
+
+test('the page works under the path that a proxy gives it', async () => {
+  const proxy = createServer((asked, answer) => {
+    const path = /^\/deep\/down(\/.*)$/.exec(asked.url!)?.[1];
+    if (path === undefined) {
+      answer.writeHead(404).end();
+      return;
+    }
+    const { method, headers } = asked;
+    asked.pipe(
+      request(server.url + path, { method, headers }, (given) => {
+        answer.writeHead(given.statusCode!, given.headers);
+        given.pipe(answer);
+      }),
+    );
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => proxy.once('listening', resolve));
+  const { port } = proxy.address() as AddressInfo;
+  const proxied = await Visit.open(
+    browser,
+    `http://127.0.0.1:${port}`,
+    DESKTOP,
+    async () => {},
+    '/deep/down/',
+  );
+  await proxied.sample('picture_04.png');
+  expect(await proxied.close()).toEqual([]);
+  proxy.closeAllConnections();
+  await new Promise((resolve) => proxy.close(resolve));
 });

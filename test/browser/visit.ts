@@ -60,13 +60,14 @@ export class Visit {
     url: string,
     options: BrowserContextOptions = DESKTOP,
     before: (page: Page) => Promise<unknown> = async () => {},
+    path = '/',
   ): Promise<Visit> {
     const context = await browser.newContext(options);
     context.setDefaultTimeout(20_000);
     const page = await context.newPage();
     const visit = new Visit(page, url);
     await before(page);
-    await page.goto(`${url}/`);
+    await page.goto(url + path);
     return visit;
   }
 

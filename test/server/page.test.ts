@@ -21,10 +21,10 @@ describe('the page', () => {
       // No inline script, style, or other host.
       expect(html).not.toMatch(/<script(?![^>]* src=)|<style|style=|\son\w+=|https?:/);
       const links = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link!);
-      expect(new Set(links)).toEqual(new Set(links.filter((link) => link.startsWith('/page/'))));
+      expect(new Set(links)).toEqual(new Set(links.filter((link) => link.startsWith('page/'))));
       const types = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
       for (const link of links) {
-        const file = await fetch(url + link);
+        const file = await fetch(`${url}/${link}`);
         const type = types[link.split('.').at(-1) as keyof typeof types];
         expect([link, file.status]).toEqual([link, 200]);
         expect(file.headers.get('content-type')).toContain(type);

@@ -34,20 +34,23 @@ export function keepKey(key: string): void {
   sessionStorage.setItem(KEY, key);
 }
 
+// Paths are relative to the page: it works under any path that a proxy gives it.
+
 /** The models of the server. Rejects with {@link RequestFailed}. */
 export async function fetchModels(): Promise<readonly ModelInfo[]> {
-  const { models } = (await getJson('/v2/models')) as { models: ModelInfo[] };
+  const { models } = (await getJson('v2/models')) as { models: ModelInfo[] };
   return models;
 }
 
 /** The bundled pictures. Rejects with {@link RequestFailed}. */
 export async function fetchSamples(): Promise<readonly Sample[]> {
-  return (await getJson('/samples')) as Sample[];
+  const samples = (await getJson('samples')) as Sample[];
+  return samples.map((sample) => ({ ...sample, url: `samples/${sample.name}` }));
 }
 
 /** What the server lets through. Rejects with {@link RequestFailed}. */
 export async function fetchSettings(): Promise<Settings> {
-  return (await getJson('/page/settings.json')) as Settings;
+  return (await getJson('page/settings.json')) as Settings;
 }
 
 /** The file of a sample. Rejects with {@link RequestFailed}. */
@@ -66,7 +69,7 @@ export async function predict(
   if (model.task === 'detect') query.set('scoreThreshold', String(LEAST_SCORE));
   else if (size !== undefined && size.width * size.height <= MOST_SCORES) query.set('scores', 'true');
   const since = performance.now();
-  const response = await request(`/${model.task}?${query}`, {
+  const response = await request(`${model.task}?${query}`, {
     method: 'POST',
     body: image,
     headers: {
