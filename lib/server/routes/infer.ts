@@ -29,6 +29,7 @@ export async function inferRoutes(app: FastifyInstance, { context }: RouteOption
     app.post<{ Params: Static<typeof ModelParams> }>(
       path,
       {
+        config: { guarded: true },
         schema: {
           params: ModelParams,
           body: { content: { 'application/json': { schema: InferRequestSchema } } },
