@@ -5,6 +5,7 @@ Usage: python test_triton_client.py [LIBRARY] [GOLDENS], with FREQFUSION_NODE or
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,10 @@ from tritonclient.utils import InferenceServerException
 sys.path.insert(0, str(Path(__file__).parent.parent / "ops"))
 from golden import Tally  # noqa: E402
 
+PROTO = ROOT / "lib" / "server" / "grpc" / "open_inference_grpc.proto"
 PICTURE = ROOT / "models" / "shapes" / "val" / "picture_00.png"
 CLASSES = 5
-KEY = "a key of more than sixteen characters"
+KEY = "a-key-of-some-length"
 PROTOCOLS = {"REST": triton_http, "gRPC": triton_grpc}
 
 
@@ -57,6 +59,43 @@ def refused(tally, call, status, words, what):
     except InferenceServerException as error:
         told = f"{error.status()}: {error.message()}"
         tally.check(error.status() == status and words in error.message(), f"{what}: {told}")
+
+
+def published(message):
+    """A message of Triton's own definition and those within it: (message, field, number, type) each."""
+    for field in message.fields:
+        kind = field.message_type.full_name if field.message_type else field.type
+        yield message.full_name, field.name, field.number, kind, field.is_repeated
+    for nested in message.nested_types:
+        if not nested.GetOptions().map_entry:
+            yield from published(nested)
+
+
+def check_definition(tally):
+    """Every message and field number of our .proto against those that Triton's client was made from."""
+    text = PROTO.read_text()
+    messages = re.findall(r"^message (\w+)", text, re.MULTILINE)
+    tally.check(len(messages) == 14, f"{len(messages)} messages")
+    fields = [tuple(field) for name in messages for field in published(service_pb2.DESCRIPTOR.message_types_by_name[name])]
+    for scope, name, number, kind, repeated in fields:
+        body = re.search(rf"^( *)message {scope.split('.')[-1]} {{$.*?^\1}}$", text, re.MULTILINE | re.DOTALL).group()
+        body = re.sub(r"^( +)message .*?^\1}$", "", body, flags=re.MULTILINE | re.DOTALL)
+        written = re.search(rf"^ *(repeated )?([\w<>, ]+) {name} = (\d+);", body, re.MULTILINE)
+        tally.check(written is not None and int(written[3]) == number, f"number of {scope}.{name}")
+        if written is None:
+            continue
+        kinds = {"bool": 8, "int64": 3, "uint64": 4, "int32": 5, "uint32": 13, "string": 9, "bytes": 12, "float": 2, "double": 1}
+        same = written[2].startswith("map<string, InferParameter>") if str(kind).endswith("ParametersEntry") else (
+            kinds.get(written[2], written[2]) == (kind if isinstance(kind, int) else kind.split(".")[-1])
+        )
+        tally.check(same, f"type of {scope}.{name}: {written[2]}")
+        tally.check((written[1] is not None or written[2].startswith("map")) == repeated, f"{scope}.{name} is repeated")
+    methods = re.findall(r"rpc (\w+)\((\w+)\) returns \((\w+)\)", text)
+    service = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    for name, request, response in methods:
+        method = service.methods_by_name[name]
+        tally.check((method.input_type.name, method.output_type.name) == (request, response), f"method {name}")
+    tally.check(len(methods) == 6, "six methods")
 
 
 def check_metadata(tally, http, rpc):
@@ -254,13 +293,14 @@ def check_refusals(tally, http, rpc):
 
 def check_keys(tally):
     os.environ["FREQFUSION_API_KEYS"] = KEY
+    # A dict of its own for each call: Triton's REST client adds to it.
     headers = {"authorization": f"Bearer {KEY}"}
     with served() as (rest_address, rpc_address):
         with triton_http.InferenceServerClient(rest_address) as http, triton_grpc.InferenceServerClient(rpc_address) as rpc:
             for protocol, client, status in (("REST", http, "401"), ("gRPC", rpc, "StatusCode.UNAUTHENTICATED")):
                 good = image_input(PROTOCOLS[protocol], pages(1))
                 refused(tally, lambda: client.infer("layout", [good]), status, "API key", f"{protocol}: no key")
-                labels = client.infer("layout", [good], headers=headers).as_numpy("labels")
+                labels = client.infer("layout", [good], headers=dict(headers)).as_numpy("labels")
                 tally.check(labels.shape == (1, 96, 128), f"{protocol}: with a key")
                 tally.check(client.is_server_live() and client.is_server_ready(), f"{protocol}: health needs no key")
     del os.environ["FREQFUSION_API_KEYS"]
@@ -268,6 +308,8 @@ def check_keys(tally):
 
 def main():
     tally = Tally()
+    check_definition(tally)
+    tally.group("definition")
     with served() as (rest_address, rpc_address):
         with triton_http.InferenceServerClient(rest_address, concurrency=4) as http, triton_grpc.InferenceServerClient(rpc_address) as rpc:
             for check in (check_metadata, check_segmentation, check_detection, check_refusals):
