@@ -50,18 +50,12 @@ export const SEGMENT: Task<SegmentationModel, SegmentRequestOptions, Segmentatio
   load: ({ checkpoint, ...config }) => loadModel(checkpoint, loadOptions(config)),
   async run(model, images, options) {
     const outcomes: Outcome<Prediction<SegmentationMap>>[] = [];
-    try {
-      for await (const each of model.segmentAll(images, { ...options, continueOnError: true })) {
-        outcomes.push(
-          each.error === undefined
-            ? { ok: true, result: { image: each.image!, result: each.map! } }
-            : { ok: false, error: each.error },
-        );
-      }
-    } catch (error) {
-      // A batch that is given up midway has maps that nobody gets.
-      for (const outcome of outcomes) if (outcome.ok) outcome.result.result.dispose();
-      throw error;
+    for await (const each of model.segmentAll(images, { ...options, continueOnError: true })) {
+      outcomes.push(
+        each.error === undefined
+          ? { ok: true, result: { image: each.image!, result: each.map! } }
+          : { ok: false, error: each.error },
+      );
     }
     return outcomes;
   },

@@ -61,35 +61,49 @@ def refused(tally, call, status, words, what):
         tally.check(error.status() == status and words in error.message(), f"{what}: {told}")
 
 
+# The scalar types of protobuf descriptors that the definition uses, by their numbers.
+SCALARS = {1: "double", 2: "float", 3: "int64", 4: "uint64", 5: "int32", 8: "bool", 9: "string", 12: "bytes", 13: "uint32"}
+
+
 def published(message):
-    """A message of Triton's own definition and those within it: (message, field, number, type) each."""
+    """The fields of a message of Triton's own definition and of those within it: (message, field, number, type, repeated)."""
     for field in message.fields:
-        kind = field.message_type.full_name if field.message_type else field.type
-        yield message.full_name, field.name, field.number, kind, field.is_repeated
+        entry = field.message_type is not None and field.message_type.GetOptions().map_entry
+        kind = field.message_type.name if field.message_type else SCALARS[field.type]
+        if entry:
+            kind = f"map<string, {field.message_type.fields_by_name['value'].message_type.name}>"
+        repeated = field.is_repeated and not entry
+        yield message.full_name.removeprefix("inference."), field.name, field.number, kind, repeated
     for nested in message.nested_types:
         if not nested.GetOptions().map_entry:
             yield from published(nested)
 
 
+def written(text):
+    """The same of our .proto."""
+    scope = []
+    for line in text.splitlines():
+        if match := re.match(r" *(message|oneof|service) (\w+) {", line):
+            scope.append((match[1], match[2]))
+            if line.endswith("}"):
+                scope.pop()
+        elif re.match(r" *}$", line):
+            scope.pop()
+        elif match := re.match(r" *(repeated )?([\w<>, ]+) (\w+) = (\d+);", line):
+            name = ".".join(each for kind, each in scope if kind == "message")
+            yield name, match[3], int(match[4]), match[2], match[1] is not None
+
+
 def check_definition(tally):
-    """Every message and field number of our .proto against those that Triton's client was made from."""
+    """Every message, field number and method of our .proto against those that Triton's client was made from."""
     text = PROTO.read_text()
     messages = re.findall(r"^message (\w+)", text, re.MULTILINE)
-    tally.check(len(messages) == 14, f"{len(messages)} messages")
-    fields = [tuple(field) for name in messages for field in published(service_pb2.DESCRIPTOR.message_types_by_name[name])]
-    for scope, name, number, kind, repeated in fields:
-        body = re.search(rf"^( *)message {scope.split('.')[-1]} {{$.*?^\1}}$", text, re.MULTILINE | re.DOTALL).group()
-        body = re.sub(r"^( +)message .*?^\1}$", "", body, flags=re.MULTILINE | re.DOTALL)
-        written = re.search(rf"^ *(repeated )?([\w<>, ]+) {name} = (\d+);", body, re.MULTILINE)
-        tally.check(written is not None and int(written[3]) == number, f"number of {scope}.{name}")
-        if written is None:
-            continue
-        kinds = {"bool": 8, "int64": 3, "uint64": 4, "int32": 5, "uint32": 13, "string": 9, "bytes": 12, "float": 2, "double": 1}
-        same = written[2].startswith("map<string, InferParameter>") if str(kind).endswith("ParametersEntry") else (
-            kinds.get(written[2], written[2]) == (kind if isinstance(kind, int) else kind.split(".")[-1])
-        )
-        tally.check(same, f"type of {scope}.{name}: {written[2]}")
-        tally.check((written[1] is not None or written[2].startswith("map")) == repeated, f"{scope}.{name} is repeated")
+    theirs = {field for name in messages for field in published(service_pb2.DESCRIPTOR.message_types_by_name[name])}
+    ours = set(written(text))
+    tally.check(len(messages) == 14 and len(ours) > 50, f"{len(messages)} messages, {len(ours)} fields")
+    for field in sorted(theirs ^ ours):
+        tally.check(False, f"{'ours' if field in ours else 'theirs'} alone: {field}")
+    tally.check(theirs == ours, "the same fields")
     methods = re.findall(r"rpc (\w+)\((\w+)\) returns \((\w+)\)", text)
     service = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     for name, request, response in methods:
@@ -291,6 +305,24 @@ def check_refusals(tally, http, rpc):
     tally.check(http.is_server_ready() and rpc.is_server_ready(), "the server goes on after all of that")
 
 
+def check_documentation(tally, rest_address, rpc_address):
+    """The examples of docs/protocol.md, as they stand."""
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    examples = re.findall(r"^```python$(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    results = []
+    for example in examples:
+        code = example.replace("127.0.0.1:8080", rest_address).replace("127.0.0.1:8081", rpc_address)
+        names = {}
+        exec(code.replace('Path("models', f'Path("{ROOT}/models'), names)  # noqa: S102
+        results.append(names)
+    tally.check(len(examples) == 2, f"{len(examples)} examples")
+    pages, shapes = results
+    tally.check(pages["labels"].shape == (1, 96, 128) and pages["scores"].dtype == np.float32, "the first example")
+    count = shapes["count"]
+    tally.check(0 < count <= 20 and shapes["boxes"].shape == (count, 4), "the second example")
+    tally.check(all(mask["size"] == [256, 320] for mask in shapes["masks"]), "masks of the second example")
+
+
 def check_keys(tally):
     os.environ["FREQFUSION_API_KEYS"] = KEY
     # A dict of its own for each call: Triton's REST client adds to it.
@@ -316,8 +348,9 @@ def main():
                 check(tally, http, rpc)
                 tally.group(check.__name__.removeprefix("check_"))
             check_typed_contents(tally, rpc_address, http)
+        check_documentation(tally, rest_address, rpc_address)
     check_keys(tally)
-    tally.group("typed contents and keys")
+    tally.group("typed contents, documentation and keys")
     return tally.finish()
 
 
