@@ -137,6 +137,25 @@ describe('inference', () => {
     });
   });
 
+  test('gives answers of many megabytes as it gives small ones, in JSON and in binary form', async () => {
+    await serve(async ({ url }) => {
+      const large = binaryRequest(image(700, 600), { all: true });
+      const outputs = ['labels', 'probabilities', 'scores'].map((name) => ({ name }));
+      const binary = await infer(url, 'layout', { ...large, outputs });
+      const bytes = 700 * 600 * (1 + 4 * 5 + 4);
+      const length = Number(binary.headers.get('content-length'));
+      const head = Number(binary.headers.get('inference-header-content-length'));
+      expect(length - head).toBe(bytes);
+      const inJson = await infer(url, 'layout', { ...large, outputs, parameters: {} });
+      for (const { name } of outputs) {
+        expect(inJson.outputs[name]!.shape).toEqual(binary.outputs[name]!.shape);
+        const numbers = Float32Array.from(inJson.outputs[name]!.data as number[]);
+        const want = Float32Array.from(binary.outputs[name]!.data as Float32Array);
+        expect(Buffer.from(numbers.buffer).equals(Buffer.from(want.buffer))).toBe(true);
+      }
+    });
+  });
+
   test('gives detections in tensors, padded to the image that has the most', async () => {
     await serve(async ({ url, server }) => {
       const { file } = await picture();
