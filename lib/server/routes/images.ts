@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
+import type { Ticket } from '../batch-queue';
 import { type Answer, sendAnswer } from '../images/answer';
 import { detectAnswer, detectNeedsImage } from '../images/detect-answer';
 import { RenderPool } from '../images/render-pool';
@@ -54,10 +55,11 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
       const { bytes, name } = uploadOf(request);
       pool.checkRoom();
       const ticket = ticketOf(request, reply, query, bytes.length);
+      const deadline = performance.now() + ticket.timeout!;
       const keepImage = segmentNeedsImage(view.name);
       const { timing, rendered } = await model
         .predict(bytes, {}, { ...ticket, keepImage })
-        .then((served) => make(pool, segmentAnswer(served, view.name, { model, query }), ticket.signal));
+        .then((served) => make(pool, segmentAnswer(served, view.name, { model, query }), ticket, deadline));
       const { bytes: answer, render } = await rendered;
       context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
       return sendAnswer(reply, { bytes: answer, view, model, name, timing, render });
@@ -82,10 +84,11 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
       const { bytes, name } = uploadOf(request);
       pool.checkRoom();
       const ticket = ticketOf(request, reply, query, bytes.length);
+      const deadline = performance.now() + ticket.timeout!;
       const keepImage = detectNeedsImage(view.name);
       const { timing, rendered } = await model
         .predict(bytes, thresholdsOf(query), { ...ticket, keepImage })
-        .then((served) => make(pool, detectAnswer(served, view.name, { model, query }), ticket.signal));
+        .then((served) => make(pool, detectAnswer(served, view.name, { model, query }), ticket, deadline));
       const { bytes: answer, render } = await rendered;
       context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
       return sendAnswer(reply, { bytes: answer, view, model, name, timing, render });
@@ -116,11 +119,11 @@ function thresholdsOf(query: DetectQueryOptions): DetectRequestOptions {
 }
 
 /** Starts to make an answer. Nothing but the pool knows the image and its result from here on. */
-function make(pool: RenderPool, answer: Answer, signal: AbortSignal | undefined) {
+function make(pool: RenderPool, answer: Answer, { signal }: Ticket, deadline: number) {
   const started = performance.now();
   const bytes =
     'job' in answer
-      ? pool.render(answer.job, signal)
+      ? pool.render(answer.job, { ...(signal && { signal }), timeout: deadline - started })
       : Promise.resolve(Buffer.from(JSON.stringify(answer.json)));
   const rendered = bytes.then((all) => ({ bytes: all, render: performance.now() - started }));
   return { timing: answer.timing, rendered };
