@@ -15,7 +15,7 @@ let server: Awaited<ReturnType<typeof serve>>;
 let page: Buffer;
 
 beforeAll(async () => {
-  server = await serve({ bodyLimit: BODY_LIMIT, maxPixels: 1_000_000 });
+  server = await serve({ bodyLimit: BODY_LIMIT, maxPixels: 1_000_000, cors: ['http://page.test'] });
   page = await readFile(join(__dirname, '../../models/layout/val/page_00.png'));
 });
 afterAll(() => server.close());
@@ -114,14 +114,15 @@ describe('negotiation', () => {
 });
 
 test('headers tell the model, where the time went, and what the answer is called', async () => {
-  const { headers } = await post('/segment', formOf([['image', '../a b/Größe 1.tar.png', page]]));
+  const form = formOf([['image', '../a b/Größe 1.tar.png', page]]);
+  const { headers } = await post('/segment', form, { origin: 'http://page.test' });
   expect(headers.get('x-freqfusion-model')).toBe('layout');
   expect(headers.get('server-timing')).toMatch(
     /^queue;dur=[\d.]+, decode;dur=[\d.]+, inference;dur=[\d.]+, render;dur=[\d.]+$/,
   );
   expect(headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
   expect(headers.get('content-disposition')).toBe('inline; filename="Gro_e_1.tar-rle.json"');
-  expect(headers.get('vary')).toBe('accept');
+  expect(headers.get('vary')).toBe('Origin, accept');
 });
 
 test.each([

@@ -29,7 +29,10 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
   const { models, options } = context;
   const pool = new RenderPool({ threads: threadsOf(options.workers) });
   app.addHook('onRequest', async (_request, reply) => {
-    reply.headers({ 'cache-control': 'no-store', vary: 'accept' });
+    reply.header('cache-control', 'no-store');
+    // What is there already says that answers differ by origin.
+    const vary = reply.getHeader('vary');
+    reply.header('vary', vary === undefined ? 'accept' : `${vary}, accept`);
   });
   await app.register(accepts);
   await acceptUploads(app, options.bodyLimit);
