@@ -260,6 +260,25 @@ describe('what comes in', () => {
   });
 });
 
+test('clients that hang up, at whatever moment, leave the server as it was', async () => {
+  const gone = Array.from({ length: 24 }, async (_, i) => {
+    const signal = AbortSignal.timeout(10 * i);
+    const init = { method: 'POST', body: page, headers: PNG, signal };
+    const response = await fetch(`${server.url}/segment?view=overlay`, init);
+    return response.arrayBuffer();
+  });
+  const ends = await Promise.allSettled(gone);
+  expect(ends.some(({ status }) => status === 'rejected')).toBe(true);
+  await expectAlive();
+  let text = '';
+  // What nobody waits for any more may still be on its way through the network.
+  while (!/^freqfusion_in_flight\{model="layout"\} 0$/m.test(text)) {
+    text = await (await fetch(`${server.url}/metrics`)).text();
+  }
+  expect(text).toMatch(/^freqfusion_images_total\{model="layout",outcome="ERR_ABORTED"\} [1-9]/m);
+  expect(text).not.toMatch(/^freqfusion_requests_total\{route="\/segment",status="500"\}/m);
+});
+
 describe('hostile images', () => {
   test.each(FORMATS)('%s cut short', async (format) => {
     const whole = await noiseImage(format);

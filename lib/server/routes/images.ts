@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Ticket } from '../batch-queue';
 import { type Answer, sendAnswer } from '../images/answer';
 import { detectAnswer, detectNeedsImage } from '../images/detect-answer';
@@ -12,15 +12,19 @@ import {
   DetectReplies,
   ImageBody,
   SegmentQuery,
+  type SegmentQueryOptions,
   SegmentReplies,
 } from '../images/schemas';
 import { segmentAnswer, segmentNeedsImage } from '../images/segment-answer';
 import { acceptUploads, uploadOf } from '../images/upload';
-import { chooseView, DETECT_VIEWS, SEGMENT_VIEWS } from '../images/views';
+import { chooseView, DETECT_VIEWS, SEGMENT_VIEWS, type View } from '../images/views';
 import type { ServedDetector } from '../served-model';
 import type { DetectRequestOptions } from '../tasks';
 import { ticketOf } from '../ticket';
 import type { RouteOptions } from './health';
+
+/** What both queries have. */
+type CommonQuery = Pick<SegmentQueryOptions, 'view' | 'priority' | 'timeout'>;
 
 const GUARDED = { guarded: true };
 
@@ -38,6 +42,19 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
   await acceptUploads(app, options.bodyLimit);
   app.addHook('onListen', async () => pool.start());
   app.addHook('onClose', () => pool.close());
+  /** Refuses what can be refused before the network is asked. */
+  const begin = <Name extends string>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    query: CommonQuery,
+    views: readonly View<Name>[],
+  ) => {
+    const view = chooseView(request, views, query.view);
+    const { bytes, name } = uploadOf(request);
+    pool.checkRoom();
+    const ticket = ticketOf(request, reply, query, bytes.length);
+    return { view, name, bytes, ticket, deadline: performance.now() + ticket.timeout! };
+  };
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
 
   typed.post(
@@ -54,11 +71,7 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
     async (request, reply) => {
       const { query } = request;
       const model = models.segmenter(query.model);
-      const view = chooseView(request, SEGMENT_VIEWS, query.view);
-      const { bytes, name } = uploadOf(request);
-      pool.checkRoom();
-      const ticket = ticketOf(request, reply, query, bytes.length);
-      const deadline = performance.now() + ticket.timeout!;
+      const { view, name, bytes, ticket, deadline } = begin(request, reply, query, SEGMENT_VIEWS);
       const keepImage = segmentNeedsImage(view.name);
       const { timing, rendered } = await model
         .predict(bytes, {}, { ...ticket, keepImage })
@@ -83,11 +96,7 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
     async (request, reply) => {
       const { query } = request;
       const model = models.detector(query.model);
-      const view = chooseView(request, viewsOf(model), query.view);
-      const { bytes, name } = uploadOf(request);
-      pool.checkRoom();
-      const ticket = ticketOf(request, reply, query, bytes.length);
-      const deadline = performance.now() + ticket.timeout!;
+      const { view, name, bytes, ticket, deadline } = begin(request, reply, query, viewsOf(model));
       const keepImage = detectNeedsImage(view.name);
       const { timing, rendered } = await model
         .predict(bytes, thresholdsOf(query), { ...ticket, keepImage })
