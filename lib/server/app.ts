@@ -26,8 +26,15 @@ export type App = FastifyInstance;
 
 /** Plugins with the routes; each gets `{ context }`. */
 const ROUTES = [
-  ...[healthRoutes, metricsRoutes, openapiRoutes, repositoryRoutes],
-  ...[modelRoutes, inferRoutes, imageRoutes, pageRoutes, sampleRoutes],
+  healthRoutes,
+  imageRoutes,
+  inferRoutes,
+  metricsRoutes,
+  modelRoutes,
+  openapiRoutes,
+  pageRoutes,
+  repositoryRoutes,
+  sampleRoutes,
 ];
 
 /** Puts the HTTP side of a server together: hooks that hold for every route, then the routes. */

@@ -15,7 +15,7 @@ let server: Awaited<ReturnType<typeof serve>>;
 let page: Buffer;
 
 beforeAll(async () => {
-  server = await serve({ bodyLimit: BODY_LIMIT, maxPixels: 1_000_000 });
+  server = await serve({ bodyLimit: BODY_LIMIT, maxPixels: 1_000_000, cors: ['http://page.test'] });
   page = await readFile(join(__dirname, '../../models/layout/val/page_00.png'));
 });
 afterAll(() => server.close());
@@ -114,14 +114,15 @@ describe('negotiation', () => {
 });
 
 test('headers tell the model, where the time went, and what the answer is called', async () => {
-  const { headers } = await post('/segment', formOf([['image', '../a b/Größe 1.tar.png', page]]));
+  const form = formOf([['image', '../a b/Größe 1.tar.png', page]]);
+  const { headers } = await post('/segment', form, { origin: 'http://page.test' });
   expect(headers.get('x-freqfusion-model')).toBe('layout');
   expect(headers.get('server-timing')).toMatch(
     /^queue;dur=[\d.]+, decode;dur=[\d.]+, inference;dur=[\d.]+, render;dur=[\d.]+$/,
   );
   expect(headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
   expect(headers.get('content-disposition')).toBe('inline; filename="Gro_e_1.tar-rle.json"');
-  expect(headers.get('vary')).toBe('accept');
+  expect(headers.get('vary')).toBe('Origin, accept');
 });
 
 test.each([
@@ -257,6 +258,25 @@ describe('what comes in', () => {
     expect(socket.bytesWritten).toBeLessThan(32 * BODY_LIMIT);
     await expectAlive();
   });
+});
+
+test('clients that hang up, at whatever moment, leave the server as it was', async () => {
+  const gone = Array.from({ length: 24 }, async (_, i) => {
+    const signal = AbortSignal.timeout(10 * i);
+    const init = { method: 'POST', body: page, headers: PNG, signal };
+    const response = await fetch(`${server.url}/segment?view=overlay`, init);
+    return response.arrayBuffer();
+  });
+  const ends = await Promise.allSettled(gone);
+  expect(ends.some(({ status }) => status === 'rejected')).toBe(true);
+  await expectAlive();
+  let text = '';
+  // What nobody waits for any more may still be on its way through the network.
+  while (!/^freqfusion_in_flight\{model="layout"\} 0$/m.test(text)) {
+    text = await (await fetch(`${server.url}/metrics`)).text();
+  }
+  expect(text).toMatch(/^freqfusion_images_total\{model="layout",outcome="ERR_ABORTED"\} [1-9]/m);
+  expect(text).not.toMatch(/^freqfusion_requests_total\{route="\/segment",status="500"\}/m);
 });
 
 describe('hostile images', () => {

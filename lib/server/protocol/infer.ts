@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { invalidArgument } from '../../errors';
 import type { SegmentationOutput } from '../../models/segmentation-model';
 import { nearestName } from '../../modules/nearest-name';
@@ -107,6 +108,8 @@ async function forEachImage<Part>(
   const failed = new AbortController();
   const { signal: given, timeout, priority } = ticket;
   const signal = given === undefined ? failed.signal : AbortSignal.any([given, failed.signal]);
+  // One listener an image of the window.
+  setMaxListeners(0, signal);
   const started = performance.now();
   const parts = new Array<Part>(images.length);
   let failure: { readonly error: unknown } | undefined;

@@ -97,9 +97,10 @@ function bytesOf(value: unknown, name: string, encoding: BytesEncoding): Uint8Ar
   }
   if (encoding === 'text') return Buffer.from(value, 'utf8');
   const padding = value.endsWith('==') ? 2 : value.endsWith('=') ? 1 : 0;
+  const length = value.length - padding;
   const bytes = Buffer.from(value, 'base64');
   // What is no base64 is skipped in decoding: the length tells.
-  if (bytes.length !== Math.floor(((value.length - padding) * 3) / 4)) {
+  if (length % 4 === 1 || bytes.length !== Math.floor((length * 3) / 4)) {
     throw invalidArgument('ERR_REQUEST_VALUE', name, 'strings of base64', value);
   }
   return bytes;

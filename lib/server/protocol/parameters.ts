@@ -92,12 +92,14 @@ function number(
   name: string,
   check: (value: unknown, name: string) => number,
 ): number | undefined {
-  const value = parameters.get(name);
-  if (value === undefined) return undefined;
+  const given = parameters.get(name);
+  if (given === undefined) return undefined;
+  // KServe's gRPC clients have no parameters with a fraction: theirs come as text.
+  const value = typeof given === 'string' && /^\d{1,15}(\.\d{1,15})?$/.test(given) ? Number(given) : given;
   try {
     return check(value, `parameters.${name}`);
   } catch (error) {
     const { expected } = error as FreqFusionError;
-    throw invalidArgument('ERR_REQUEST_PARAMETER', `parameters.${name}`, expected ?? 'a number', value);
+    throw invalidArgument('ERR_REQUEST_PARAMETER', `parameters.${name}`, expected ?? 'a number', given);
   }
 }

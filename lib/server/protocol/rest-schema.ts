@@ -115,6 +115,13 @@ export function checkerOf<Schema extends TSchema>(schema: Schema): (value: unkno
     if (compiled.Check(value)) return value as Static<Schema>;
     const { path, message, value: actual } = compiled.Errors(value).First()!;
     const expected = message.replace(/^Expected /, '').replace(/^required property$/, 'a value');
-    throw invalidArgument('ERR_REQUEST', path === '' ? 'the request' : path, expected, actual);
+    throw invalidArgument('ERR_REQUEST', memberOf(path), expected, actual);
   };
+}
+
+/** A JSON pointer as JavaScript would write it: inputs[0].shape. */
+function memberOf(pointer: string): string {
+  const [first, ...rest] = pointer.split('/').slice(1);
+  if (first === undefined) return 'the request';
+  return rest.reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : `${path}.${part}`), first);
 }

@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Ticket } from '../batch-queue';
 import { type Answer, sendAnswer } from '../images/answer';
 import { detectAnswer, detectNeedsImage } from '../images/detect-answer';
 import { RenderPool } from '../images/render-pool';
@@ -11,15 +12,19 @@ import {
   DetectReplies,
   ImageBody,
   SegmentQuery,
+  type SegmentQueryOptions,
   SegmentReplies,
 } from '../images/schemas';
 import { segmentAnswer, segmentNeedsImage, segmentOptions } from '../images/segment-answer';
 import { acceptUploads, uploadOf } from '../images/upload';
-import { chooseView, DETECT_VIEWS, SEGMENT_VIEWS } from '../images/views';
+import { chooseView, DETECT_VIEWS, SEGMENT_VIEWS, type View } from '../images/views';
 import type { ServedDetector } from '../served-model';
 import type { DetectRequestOptions } from '../tasks';
 import { ticketOf } from '../ticket';
 import type { RouteOptions } from './health';
+
+/** What both queries have. */
+type CommonQuery = Pick<SegmentQueryOptions, 'view' | 'priority' | 'timeout'>;
 
 const GUARDED = { guarded: true };
 
@@ -28,12 +33,28 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
   const { models, options } = context;
   const pool = new RenderPool({ threads: threadsOf(options.workers) });
   app.addHook('onRequest', async (_request, reply) => {
-    reply.headers({ 'cache-control': 'no-store', vary: 'accept' });
+    reply.header('cache-control', 'no-store');
+    // What is there already says that answers differ by origin.
+    const vary = reply.getHeader('vary');
+    reply.header('vary', vary === undefined ? 'accept' : `${vary}, accept`);
   });
   await app.register(accepts);
   await acceptUploads(app, options.bodyLimit);
   app.addHook('onListen', async () => pool.start());
   app.addHook('onClose', () => pool.close());
+  /** Refuses what can be refused before the network is asked. */
+  const begin = <Name extends string>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    query: CommonQuery,
+    views: readonly View<Name>[],
+  ) => {
+    const view = chooseView(request, views, query.view);
+    const { bytes, name } = uploadOf(request);
+    pool.checkRoom();
+    const ticket = ticketOf(request, reply, query, bytes.length);
+    return { view, name, bytes, ticket, deadline: performance.now() + ticket.timeout! };
+  };
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
 
   typed.post(
@@ -50,14 +71,11 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
     async (request, reply) => {
       const { query } = request;
       const model = models.segmenter(query.model);
-      const view = chooseView(request, SEGMENT_VIEWS, query.view);
-      const { bytes, name } = uploadOf(request);
-      pool.checkRoom();
-      const ticket = ticketOf(request, reply, query, bytes.length);
+      const { view, name, bytes, ticket, deadline } = begin(request, reply, query, SEGMENT_VIEWS);
       const keepImage = segmentNeedsImage(view.name);
       const { timing, rendered } = await model
         .predict(bytes, segmentOptions(view.name, query), { ...ticket, keepImage })
-        .then((served) => make(pool, segmentAnswer(served, view.name, { model, query }), ticket.signal));
+        .then((served) => make(pool, segmentAnswer(served, view.name, { model, query }), ticket, deadline));
       const { bytes: answer, render } = await rendered;
       context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
       return sendAnswer(reply, { bytes: answer, view, model, name, timing, render });
@@ -78,14 +96,11 @@ export async function imageRoutes(app: FastifyInstance, { context }: RouteOption
     async (request, reply) => {
       const { query } = request;
       const model = models.detector(query.model);
-      const view = chooseView(request, viewsOf(model), query.view);
-      const { bytes, name } = uploadOf(request);
-      pool.checkRoom();
-      const ticket = ticketOf(request, reply, query, bytes.length);
+      const { view, name, bytes, ticket, deadline } = begin(request, reply, query, viewsOf(model));
       const keepImage = detectNeedsImage(view.name);
       const { timing, rendered } = await model
         .predict(bytes, thresholdsOf(query), { ...ticket, keepImage })
-        .then((served) => make(pool, detectAnswer(served, view.name, { model, query }), ticket.signal));
+        .then((served) => make(pool, detectAnswer(served, view.name, { model, query }), ticket, deadline));
       const { bytes: answer, render } = await rendered;
       context.metrics.renderSeconds.observe({ view: view.name }, render / 1000);
       return sendAnswer(reply, { bytes: answer, view, model, name, timing, render });
@@ -116,11 +131,11 @@ function thresholdsOf(query: DetectQueryOptions): DetectRequestOptions {
 }
 
 /** Starts to make an answer. Nothing but the pool knows the image and its result from here on. */
-function make(pool: RenderPool, answer: Answer, signal: AbortSignal | undefined) {
+function make(pool: RenderPool, answer: Answer, { signal }: Ticket, deadline: number) {
   const started = performance.now();
   const bytes =
     'job' in answer
-      ? pool.render(answer.job, signal)
+      ? pool.render(answer.job, { ...(signal && { signal }), timeout: deadline - started })
       : Promise.resolve(Buffer.from(JSON.stringify(answer.json)));
   const rendered = bytes.then((all) => ({ bytes: all, render: performance.now() - started }));
   return { timing: answer.timing, rendered };
