@@ -137,3 +137,10 @@ test('the page works under the path that a proxy gives it', async () => {
   proxy.closeAllConnections();
   await new Promise((resolve) => proxy.close(resolve));
 });
+
+test('the page works on a network without TLS, where browsers allow less', async () => {
+  const there = await Visit.open(browser, server.url.replace('127.0.0.1', 'server.test'));
+  expect(await there.evaluate('isSecureContext')).toBe(false);
+  await there.sample('page_08.png');
+  expect(await there.close()).toEqual([]);
+});

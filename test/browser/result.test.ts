@@ -3,7 +3,7 @@ import type { Browser, Locator } from 'playwright-core';
 import sharp from 'sharp';
 import { loadDetector, loadModel, type SegmentationMap } from '../../lib';
 import { serve } from './server';
-import { PICTURES, plain, startBrowser, Visit } from './visit';
+import { eventually, PICTURES, plain, startBrowser, Visit } from './visit';
 
 let server: Awaited<ReturnType<typeof serve>>;
 let browser: Browser;
@@ -52,7 +52,7 @@ describe('a segmentation', () => {
   /** Pixels whose overlay is not the colour of their class, or not clear where it is hidden. */
   const wrong = async (hidden: string[] = []) => {
     const { data, info } = await rgba(await visit.canvas('masks'));
-    expect([info.width, info.height]).toEqual([map.width, map.height]);
+    if (info.width !== map.width || info.height !== map.height) return `${info.width} x ${info.height}`;
     let count = 0;
     for (let i = 0; i < map.labels.length; i++) {
       const label = map.labels[i]!;
@@ -67,15 +67,13 @@ describe('a segmentation', () => {
   };
 
   test('is painted pixel for pixel, and classes can be hidden', async () => {
-    expect(await wrong()).toBe(0);
+    await eventually(() => wrong(), 0);
     const table = visit.at('legend').getByRole('button', { name: 'table' });
     await table.click();
     expect(await table.getAttribute('aria-pressed')).toBe('false');
-    await visit.page.waitForTimeout(200);
-    expect(await wrong(['table'])).toBe(0);
+    await eventually(() => wrong(['table']), 0);
     await visit.at('show-all').click();
-    await visit.page.waitForTimeout(200);
-    expect(await wrong()).toBe(0);
+    await eventually(() => wrong(), 0);
     expect(await table.getAttribute('aria-pressed')).toBe('true');
     expect(await visit.at('show-all').textContent()).toBe('Hide all');
   });
@@ -172,11 +170,13 @@ test('a large photo is painted with no more pixels than the screen has', async (
   const buffer = await sharp({ create }).jpeg().toBuffer();
   await visit.at('file').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer });
   await visit.shows('photo.jpg');
-  await visit.page.waitForTimeout(300);
   const { width } = (await visit.at('stage').boundingBox())!;
   for (const id of ['masks', 'boxes']) {
-    const { info } = await rgba(await visit.canvas(id));
-    expect(Math.abs(info.width - width)).toBeLessThanOrEqual(1);
+    const same = async () => {
+      const { info } = await rgba(await visit.canvas(id));
+      return Math.abs(info.width - width) <= 1;
+    };
+    await eventually(same, true);
   }
 });
 
@@ -196,18 +196,16 @@ describe('detections', () => {
     await visit.at('threshold').fill('100');
     expect(await visit.at('found').textContent()).toBe('Nothing at this score.');
     expect(await painted('boxes')).toBe(0);
-    await visit.page.waitForTimeout(200);
-    expect(await painted('masks')).toBe(0);
+    await eventually(() => painted('masks'), 0);
   });
 
   test('have masks and boxes, and classes can be hidden', async () => {
-    const before = [await painted('masks'), await painted('boxes')];
+    await eventually(async () => (await painted('masks')) > 0, true);
+    const [masks, boxes] = [await painted('masks'), await painted('boxes')];
     await visit.at('legend').getByRole('button', { name: 'circle' }).click();
-    await visit.page.waitForTimeout(200);
-    const after = [await painted('masks'), await painted('boxes')];
-    expect(after[0]).toBeGreaterThan(0);
-    expect(after[0]).toBeLessThan(before[0]!);
-    expect(after[1]).toBeLessThan(before[1]!);
+    await eventually(async () => (await painted('masks')) < masks, true);
+    expect(await painted('masks')).toBeGreaterThan(0);
+    expect(await painted('boxes')).toBeLessThan(boxes);
     expect((await visit.at('found').getByRole('button').allTextContents()).join()).not.toContain('circle');
   });
 

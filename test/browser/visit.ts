@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
 import { findChromium } from '../../scripts/test/chromium.cjs';
 import { ROOT } from '../package/commands';
@@ -14,6 +15,8 @@ const QUIET = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // A name as on a network without TLS, which browsers trust less than 127.0.0.1.
+  '--host-resolver-rules=MAP server.test 127.0.0.1',
 ];
 
 /** Viewports: the largest and the smallest that are tested. */
@@ -127,6 +130,13 @@ export class Visit {
     mkdirSync(SCREENSHOTS, { recursive: true });
     await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
   }
+}
+
+/** Waits until something is as it should be, and fails with what it is instead. */
+export async function eventually<Value>(read: () => Promise<Value>, wanted: Value): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (JSON.stringify(await read()) !== JSON.stringify(wanted) && Date.now() < deadline) await delay(50);
+  expect(await read()).toEqual(wanted);
 }
 
 /** Text with plain spaces, as a test writes it. */
