@@ -145,6 +145,7 @@ test('a screen reader has names, roles and states for everything', async () => {
 
 test('a finger reads the picture too, and what it says stands above the finger', async () => {
   visit = await Visit.open(browser, server.url, PHONE);
+  expect(await visit.page.getByText('Look at a photo').isVisible()).toBe(true);
   await visit.sample('picture_04.png');
   await visit.at('stage').scrollIntoViewIfNeeded();
   const { left, top } = await visit.place(0.35, 0.8);
