@@ -140,6 +140,14 @@ const REFUSED: readonly (readonly [string, object, number, string, RegExp])[] = 
   ],
   ['files in a matrix', files(['AAAA'], { shape: [1, 1] }), 400, 'ERR_REQUEST_SHAPE', /\[N\]/],
   ['too many files', files(new Array(MAX_IMAGES + 1).fill('AAAA')), 400, 'ERR_REQUEST_SHAPE', /got 257/],
+  [
+    'parameters in a list',
+    request({ parameters: [1] }),
+    400,
+    'ERR_REQUEST',
+    /object for inputs\[0\]\.parameters/,
+  ],
+  ['an id that is a number', request({}, { id: 7 }), 400, 'ERR_REQUEST', /string for id, got 7/],
   ['JSON that is no request', { tensors: [] }, 400, 'ERR_REQUEST', /a value for inputs/],
 ];
 
@@ -153,7 +161,8 @@ describe('a request is refused with its reason', () => {
         expect(reply.body.requestId).toEqual(expect.any(String));
         if (status === 400) expect(reply.body.expected).toEqual(expect.any(String));
       }
-      const good = await infer(url, 'layout', request());
+      const nulls = { id: null, outputs: null, parameters: null };
+      const good = await infer(url, 'layout', request({ parameters: null }, nulls));
       expect([good.status, good.outputs.labels!.shape]).toEqual([200, [1, 2, 2]]);
     });
   });
