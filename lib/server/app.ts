@@ -11,16 +11,31 @@ import { httpErrorOf } from './http-errors';
 import { KnownRoutes } from './known-routes';
 import { logRequests } from './request-log';
 import { healthRoutes } from './routes/health';
+import { imageRoutes } from './routes/images';
+import { inferRoutes } from './routes/infer';
 import { metricsRoutes } from './routes/metrics';
+import { modelRoutes } from './routes/models';
 import { documentRoutes, openapiRoutes } from './routes/openapi';
+import { pageRoutes } from './routes/page';
 import { repositoryRoutes } from './routes/repository';
+import { sampleRoutes } from './routes/samples';
 import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
 export type App = FastifyInstance;
 
 /** Plugins with the routes; each gets `{ context }`. */
-const ROUTES = [healthRoutes, metricsRoutes, openapiRoutes, repositoryRoutes];
+const ROUTES = [
+  healthRoutes,
+  imageRoutes,
+  inferRoutes,
+  metricsRoutes,
+  modelRoutes,
+  openapiRoutes,
+  pageRoutes,
+  repositoryRoutes,
+  sampleRoutes,
+];
 
 /** Puts the HTTP side of a server together: hooks that hold for every route, then the routes. */
 export async function makeApp(context: ServerContext, log: FastifyBaseLogger): Promise<App> {
