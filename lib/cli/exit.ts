@@ -20,7 +20,7 @@ export const EXIT = {
   input: 3,
   /** The native addon is not built or does not load. */
   addon: 4,
-  /** An output cannot be written. */
+  /** An output cannot be written, or a port cannot be listened on. */
   output: 5,
   /** Out of memory, a failing device, or a fault of this program. */
   internal: 6,
@@ -48,7 +48,9 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CheckpointError || error instanceof ImageError || error instanceof StateDictError)
     return EXIT.input;
   if (error instanceof CocoError) return EXIT.input;
-  if (error instanceof FreqFusionError && /^ERR_(FILE|NPY|GOLDEN)/.test(error.code)) return EXIT.input;
+  if (error instanceof FreqFusionError && error.code === 'ERR_LISTEN') return EXIT.output;
+  if (error instanceof FreqFusionError && /^ERR_(FILE|NPY|GOLDEN|SERVER_CONFIG)/.test(error.code))
+    return EXIT.input;
   if (error instanceof ArgumentError) return EXIT.usage;
   // What is no argument but does not fit a model: an architecture that a file does not tell, a wrong config.json.
   if (error instanceof FreqFusionError && error.code.startsWith('ERR_MODEL_')) return EXIT.input;
@@ -63,6 +65,7 @@ const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
   [/^ERR_CUDA_GRAPH$/, 'Leave --cuda-graph out.'],
   [/^ERR_OUT_OF_MEMORY$/, 'Try a smaller image, --mode slide, or fewer threads.'],
   [/^ERR_(CUDA|DEVICE)/, 'Try --device cpu.'],
+  [/^ERR_LISTEN$/, 'Another --port, or --port 0 for any that is free.'],
   [/^ERR_IMAGE_TOO_LARGE$/, 'Raise --max-pixels if the image is meant to be that large.'],
   [
     /^ERR_STATE_KEYS$/,

@@ -7,6 +7,7 @@ import { EXIT } from './exit';
 import { addInfo } from './info';
 import { addInspect } from './inspect';
 import { addSegment } from './segment';
+import { addServe } from './serve';
 import { addSimilarity } from './similarity';
 import { addVerify } from './verify';
 import { version } from './version';
@@ -28,9 +29,11 @@ Examples:
   $ freqfusion segment scans/*.jpg -o segmented --format labels
   $ freqfusion detect photo.jpg -o detected.png
   $ freqfusion inspect model.pth
+  $ freqfusion serve
 
 Exit codes: ${EXIT.ok} success, ${EXIT.failed} a check or some of the inputs failed, ${EXIT.usage} wrong usage, ${EXIT.input} an input cannot be used,
-${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written, ${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
+${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written or a port not listened on,
+${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
     );
   for (const add of [
     addSegment,
@@ -41,6 +44,7 @@ ${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be wr
     addSimilarity,
     addEval,
     addBench,
+    addServe,
     addInfo,
   ])
     add(program);

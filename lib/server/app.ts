@@ -5,6 +5,7 @@ import type { ServerContext } from './context';
 import { ServerError } from './errors';
 import { httpErrorOf } from './http-errors';
 import { healthRoutes } from './routes/health';
+import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
 export type App = FastifyInstance;
@@ -25,6 +26,9 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
     http: { headersTimeout: Math.min(10_000, options.bodyTimeout), connectionsCheckingInterval: 1_000 },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.decorate(REQUEST_TIMEOUT, options.requestTimeout);
+  // A client that closes its half after the request still gets its answer; ticket.ts finds those that are gone.
+  (app.server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
 
   app.setErrorHandler((error, request, reply) => {
     const { status, body, retryAfter } = httpErrorOf(error);

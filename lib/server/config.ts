@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
 import { FLOATING } from '../check';
 
 const MIB = 2 ** 20;
@@ -7,6 +8,11 @@ const MIB = 2 ** 20;
 /** An object that may hold these members and no other. */
 function only<Members extends Record<string, TSchema>>(members: Members, description: string) {
   return Type.Object(members, { additionalProperties: false, description });
+}
+
+/** A member that may be left out: its own members have defaults. */
+function defaulted<Schema extends TSchema>(schema: Schema): Schema {
+  return { ...schema, default: {} };
 }
 
 const size = Type.Integer({ minimum: 1, maximum: 65_535 });
@@ -55,7 +61,11 @@ export const ModelSchema = only(
       pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
       description: 'its name in URLs and metrics',
     }),
-    version: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$', default: '1' }),
+    version: Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,64}$',
+      default: '1',
+      description: 'its version in URLs and answers',
+    }),
     task: Type.Union([Type.Literal('segment'), Type.Literal('detect')], {
       description: 'segment: loadModel reads it; detect: loadDetector',
     }),
@@ -78,11 +88,14 @@ export const ModelSchema = only(
     }),
     dtype: Type.Union(
       FLOATING.map((name) => Type.Literal(name)),
-      { default: 'float32' },
+      { default: 'float32', description: 'element type that it computes in' },
     ),
-    cudaGraph: Type.Boolean({ default: false }),
-    batch: Type.Composite([BatchSchema], { default: {} }),
-    queue: Type.Composite([QueueSchema], { default: {} }),
+    cudaGraph: Type.Boolean({
+      default: false,
+      description: 'capture the network in a CUDA graph for each size of image',
+    }),
+    batch: defaulted(BatchSchema),
+    queue: defaulted(QueueSchema),
     warmup: Type.Array(Type.Tuple([size, size]), {
       default: [],
       maxItems: 64,
@@ -102,7 +115,11 @@ export const ModelSchema = only(
 /** Where the server listens and what it lets through. */
 export const ServerSchema = only(
   {
-    host: Type.String({ minLength: 1, default: '127.0.0.1' }),
+    host: Type.String({
+      minLength: 1,
+      default: '127.0.0.1',
+      description: 'address to listen on; 0.0.0.0 or :: for all',
+    }),
     port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080, description: '0: any free port' }),
     grpcPort: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 65_535, description: 'gRPC of the same protocol; default: none' }),
@@ -111,9 +128,21 @@ export const ServerSchema = only(
       Type.Integer({
         minimum: 1,
         maximum: 1024,
-        description: 'CPU threads of one job; default: one per core',
+        description: 'CPU threads of one job; default: one per core, shared out among the workers',
       }),
     ),
+    workers: Type.Integer({
+      minimum: 1,
+      maximum: 256,
+      default: 1,
+      description: 'processes, each with all of the models; several share out the cores and the GPUs',
+    }),
+    maxConnections: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 2048,
+      description: 'connections that a process keeps open; further ones are closed at once',
+    }),
     bodyLimit: Type.Integer({ minimum: 1024, default: 32 * MIB, description: 'bytes of a request body' }),
     maxPixels: Type.Integer({
       minimum: 1,
@@ -129,6 +158,13 @@ export const ServerSchema = only(
       minimum: 1,
       default: 15_000,
       description: 'milliseconds within which a whole request must have arrived',
+    }),
+    drainDelay: Type.Integer({
+      minimum: 0,
+      maximum: 600_000,
+      default: 0,
+      description:
+        'milliseconds after SIGTERM in which requests are still taken while readiness says no, so that load balancers can turn away',
     }),
     shutdownTimeout: Type.Integer({
       minimum: 0,
@@ -162,7 +198,7 @@ export const ServerSchema = only(
     }),
     logLevel: Type.Union(
       ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'].map((level) => Type.Literal(level)),
-      { default: 'info' },
+      { default: 'info', description: 'least level of what is logged' },
     ),
   },
   'the server',
@@ -171,7 +207,7 @@ export const ServerSchema = only(
 /** The whole config of `freqfusion serve`. */
 export const ConfigSchema = only(
   {
-    server: Type.Composite([ServerSchema], { default: {} }),
+    server: defaulted(ServerSchema),
     models: Type.Array(ModelSchema, { minItems: 1, maxItems: 64 }),
   },
   'config of freqfusion serve',
@@ -195,4 +231,9 @@ export const BUNDLED_MODELS = [
 /** CPU threads of each of so many processes: the cores, shared out. */
 export function threadsOfWorker(workers: number): number {
   return Math.max(1, Math.floor(cpus().length / workers));
+}
+
+/** A config that was found to be right, with its defaults filled in; `value` is not changed. */
+export function checkedConfig(value: unknown): ServeConfig {
+  return Value.Default(ConfigSchema, Value.Clone(value)) as ServeConfig;
 }

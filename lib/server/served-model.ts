@@ -1,3 +1,4 @@
+import { FreqFusionError, LoadError } from '../errors';
 import type { ImageInput } from '../image/types';
 import type { DetectionModel } from '../models/detection-model';
 import type { DetectionResult } from '../models/detection-result';
@@ -113,7 +114,8 @@ export class ServedModel<
 
   /**
    * Loads the model, or loads it anew: until the new one is warm the old one serves, and it goes on serving where the
-   * new one cannot be loaded. Rejects with what the loader throws.
+   * new one cannot be loaded. Rejects with ServerError ERR_MODEL_LOAD, or
+   * LoadError where there is no addon.
    */
   async reload(): Promise<void> {
     this.#loading ??= this.#load().finally(() => {
@@ -187,9 +189,9 @@ export class ServedModel<
       this.#state = 'ready';
       this.#error = undefined;
     } catch (error) {
-      this.#error = error;
+      this.#error = loadError(this.name, error);
       if (this.#state !== 'ready') this.#state = 'failed';
-      throw error;
+      throw this.#error;
     }
   }
 
@@ -238,6 +240,16 @@ export class ServedModel<
       if (held.retired && held.users === 0) held.model.dispose();
     }
   }
+}
+
+/** A model that cannot be loaded is one error, whatever is wrong; only a missing addon concerns every model. */
+function loadError(name: string, error: unknown): unknown {
+  if (error instanceof LoadError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new ServerError('ERR_MODEL_LOAD', `model ${name} cannot be loaded: ${reason}`, {
+    ...(error instanceof FreqFusionError && { expected: error.expected, actual: error.actual }),
+    cause: error,
+  });
 }
 
 /** A served segmentation model. */
