@@ -1,22 +1,17 @@
 import { saveSafetensors } from '../checkpoint/save';
 import { StateDict } from '../checkpoint/state-dict';
+import { type CocoStuffResult, stuffResults } from '../coco/stuff-results';
 import { FreqFusionError, invalidArgument } from '../errors';
 import { writePicture } from '../image/canvas';
 import { decodeImage } from '../image/decode';
+import { type ClassArea, classAreas, classShares, labelRuns } from '../image/label-areas';
 import { encodeLabelPng, type LabelMap, writeBytes } from '../image/labels';
 import { type OverlayOptions, renderOverlay } from '../image/overlay';
 import { type DecodeOptions, type ImageInput, MAX_PIXELS, type Rgb } from '../image/types';
 import type { Tensor } from '../tensor';
 
-/** How much of an image one class covers. */
-export interface ClassArea {
-  readonly index: number;
-  readonly name: string;
-  readonly color: Rgb;
-  readonly pixels: number;
-  /** Part of the image, 0 to 1. */
-  readonly share: number;
-}
+export type { CocoStuffResult } from '../coco/stuff-results';
+export type { ClassArea } from '../image/label-areas';
 
 /** Where the time of one segmentation went, in milliseconds. */
 export interface SegmentationTiming {
@@ -92,17 +87,7 @@ export class SegmentationMap implements LabelMap, SegmentationTensors {
 
   /** Pixels and share of every class that the image has, the largest first. */
   areas(): readonly ClassArea[] {
-    if (this.#areas === undefined) {
-      const counts = new Float64Array(this.classes.length);
-      for (let i = 0; i < this.labels.length; i++) counts[this.labels[i]!]! += 1;
-      this.#areas = this.classes
-        .map((name, index) => {
-          const pixels = counts[index]!;
-          return { index, name, color: this.palette[index]!, pixels, share: pixels / this.labels.length };
-        })
-        .filter(({ pixels }) => pixels > 0)
-        .sort((a, b) => b.pixels - a.pixels || a.index - b.index);
-    }
+    this.#areas ??= classAreas(this);
     return this.#areas;
   }
 
@@ -122,9 +107,8 @@ export class SegmentationMap implements LabelMap, SegmentationTensors {
       ...(background !== undefined && { background }),
       signal: options.signal,
     });
-    const shares = new Array<number>(this.classes.length).fill(0);
-    for (const { index, share } of this.areas()) shares[index] = share;
     const { width, height, labels, classes, palette } = this;
+    const shares = classShares(this.areas(), classes.length);
     return writePicture(
       await renderOverlay(decoded, { width, height, labels, classes, palette, shares }, rest),
       file,
@@ -163,15 +147,15 @@ export class SegmentationMap implements LabelMap, SegmentationTensors {
 
   /** The labels as runs in row-major order: label, length, label, length, ... */
   runs(): number[] {
-    const runs: number[] = [];
-    const { labels } = this;
-    for (let start = 0; start < labels.length; ) {
-      let end = start + 1;
-      while (end < labels.length && labels[end] === labels[start]) end++;
-      runs.push(labels[start]!, end - start);
-      start = end;
-    }
-    return runs;
+    return labelRuns(this.labels);
+  }
+
+  /**
+   * The classes as a COCO results file lists stuff: one mask a class that the image has, as compressed run lengths.
+   * Classes have COCO's ids where all of them are COCO's, otherwise their index from 1.
+   */
+  toCoco(imageId: number): CocoStuffResult[] {
+    return stuffResults(this, this.classes, imageId);
   }
 
   /** Size, class areas and timing; the labels themselves are left out (see {@link runs}). */

@@ -5,6 +5,7 @@ import type { ServerContext } from './context';
 import { ServerError } from './errors';
 import { httpErrorOf } from './http-errors';
 import { healthRoutes } from './routes/health';
+import { imageRoutes } from './routes/images';
 import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
@@ -50,5 +51,6 @@ export async function makeApp(context: ServerContext, log: FastifyBaseLogger): P
   });
 
   await app.register(healthRoutes, { context });
+  await app.register(imageRoutes, { context });
   return app as unknown as App;
 }

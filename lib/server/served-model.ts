@@ -37,6 +37,7 @@ export interface ServedModelInit {
 interface Item<Options> {
   readonly image: ImageInput;
   readonly bytes: number;
+  readonly keepImage: boolean;
   readonly options: Options;
 }
 
@@ -125,19 +126,21 @@ export class ServedModel<
   }
 
   /**
-   * Computes one image in the next batch. `bytes` is what it holds while it waits.
+   * Computes one image in the next batch. `bytes` is what it holds while it waits; with `keepImage` the decoded image
+   * comes with the result, otherwise it goes as soon as the network has it.
    * Rejects with ServerError ERR_MODEL_NOT_READY, ERR_QUEUE_FULL, ERR_DEADLINE or ERR_SHUTTING_DOWN, AbortError, and
    * with what the model throws for the image.
    */
   async predict(
     image: ImageInput,
     options: Options,
-    ticket: Ticket & { bytes: number },
+    ticket: Ticket & { bytes: number; keepImage?: boolean },
   ): Promise<Served<Prediction<Result>>> {
     this.#live();
     const started = performance.now();
     try {
-      const served = await this.#queue.submit({ image, bytes: ticket.bytes, options }, ticket);
+      const { bytes, keepImage = false } = ticket;
+      const served = await this.#queue.submit({ image, bytes, keepImage, options }, ticket);
       this.#init.observer?.onImage?.(this.name, performance.now() - started, undefined);
       return served;
     } catch (error) {
@@ -206,7 +209,7 @@ export class ServedModel<
         channels: 3 as const,
       };
       for (const count of new Set([1, config.batch.size])) {
-        const images = Array.from({ length: count }, () => grey);
+        const images = Array.from({ length: count }, () => ({ image: grey, keepImage: false }));
         const signal = new AbortController().signal;
         const outcomes = await this.#task.run(model, images, { maxPixels, signal } as never);
         for (const outcome of outcomes) {
@@ -230,11 +233,7 @@ export class ServedModel<
     held.users += 1;
     try {
       const options = { ...items[0]!.options, maxPixels: this.#init.maxPixels, signal };
-      return await this.#task.run(
-        held.model,
-        items.map(({ image }) => image),
-        options,
-      );
+      return await this.#task.run(held.model, items, options);
     } finally {
       held.users -= 1;
       if (held.retired && held.users === 0) held.model.dispose();

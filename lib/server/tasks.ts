@@ -19,9 +19,16 @@ export type DetectRequestOptions = Readonly<DetectionThresholds>;
 
 /** What came of one image. */
 export interface Prediction<Result> {
-  /** The decoded image, so that an overlay need not decode it again. */
-  readonly image: DecodedImage;
+  /** The decoded image where the request keeps it, so that an overlay need not decode it again. */
+  readonly image: DecodedImage | undefined;
   readonly result: Result;
+}
+
+/** An image of a batch. */
+export interface BatchImage {
+  readonly image: ImageInput;
+  /** Whether the decoded image is of use beside the result; otherwise it goes as soon as the network has it. */
+  readonly keepImage: boolean;
 }
 
 /** How images of a batch are to be read. */
@@ -37,7 +44,7 @@ export interface Task<Model, Options, Result> {
   /** Computes images that were asked for with the same options: an outcome for each, in order. */
   run(
     model: Model,
-    images: readonly ImageInput[],
+    images: readonly BatchImage[],
     options: Options & BatchOptions,
   ): Promise<Outcome<Prediction<Result>>[]>;
   /** Frees what a result holds of native memory. */
@@ -50,12 +57,20 @@ export const SEGMENT: Task<SegmentationModel, SegmentRequestOptions, Segmentatio
   load: ({ checkpoint, ...config }) => loadModel(checkpoint, loadOptions(config)),
   async run(model, images, options) {
     const outcomes: Outcome<Prediction<SegmentationMap>>[] = [];
-    for await (const each of model.segmentAll(images, { ...options, continueOnError: true })) {
-      outcomes.push(
-        each.error === undefined
-          ? { ok: true, result: { image: each.image!, result: each.map! } }
-          : { ok: false, error: each.error },
-      );
+    try {
+      const inputs = images.map(({ image }) => image);
+      for await (const each of model.segmentAll(inputs, { ...options, continueOnError: true })) {
+        const image = images[each.index]!.keepImage ? each.image : undefined;
+        outcomes.push(
+          each.error === undefined
+            ? { ok: true, result: { image, result: each.map! } }
+            : { ok: false, error: each.error },
+        );
+      }
+    } catch (error) {
+      // Nobody gets what was computed before the batch was given up.
+      for (const each of outcomes) if (each.ok) each.result.result.dispose();
+      throw error;
     }
     return outcomes;
   },
@@ -68,11 +83,13 @@ export const DETECT: Task<DetectionModel, DetectRequestOptions, DetectionResult>
   load: ({ checkpoint, ...config }) => loadDetector(checkpoint, loadOptions(config)),
   async run(model, images, options) {
     const outcomes: Outcome<Prediction<DetectionResult>>[] = [];
-    const all = model.detectAll(images, { ...options, batch: images.length, continueOnError: true });
+    const inputs = images.map(({ image }) => image);
+    const all = model.detectAll(inputs, { ...options, batch: images.length, continueOnError: true });
     for await (const each of all) {
+      const image = images[each.index]!.keepImage ? each.image : undefined;
       outcomes.push(
         each.error === undefined
-          ? { ok: true, result: { image: each.image!, result: each.result! } }
+          ? { ok: true, result: { image, result: each.result! } }
           : { ok: false, error: each.error },
       );
     }
