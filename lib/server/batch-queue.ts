@@ -1,5 +1,5 @@
 import { AbortError } from '../errors';
-import { ServerError } from './errors';
+import { ServerError, shuttingDown } from './errors';
 
 /** How urgent a request is; those of a higher priority go first, those of the same in the order of their arrival. */
 export type Priority = 'high' | 'normal' | 'low';
@@ -73,9 +73,9 @@ interface Running {
 export class BatchQueue<Item, Result> {
   readonly #init: BatchQueueInit<Item, Result>;
   readonly #waiting: Waiting<Item, Result>[] = [];
+  readonly #running = new Set<readonly Waiting<Item, Result>[]>();
   readonly #idle: (() => void)[] = [];
   #bytes = 0;
-  #running = 0;
   #inFlight = 0;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -113,8 +113,7 @@ export class BatchQueue<Item, Result> {
    */
   async submit(item: Item, { priority = 'normal', timeout, signal }: Ticket = {}): Promise<Served<Result>> {
     if (signal?.aborted) throw gone(signal);
-    if (this.#closed)
-      throw new ServerError('ERR_SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 });
+    if (this.#closed) throw shuttingDown();
     const bytes = this.#init.bytesOf(item);
     this.#checkRoom(bytes);
     if (timeout !== undefined && timeout <= 0) throw late(0);
@@ -148,14 +147,19 @@ export class BatchQueue<Item, Result> {
   async close(): Promise<void> {
     this.#closed = true;
     this.#schedule();
-    if (this.#waiting.length === 0 && this.#running === 0) return;
+    await this.idle();
+  }
+
+  /** Resolves when nothing waits or runs. */
+  async idle(): Promise<void> {
+    if (this.#waiting.length === 0 && this.#running.size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Rejects everything that waits or runs, as `error`. */
+  /** Takes no more items, and rejects everything that waits or runs as `error`. */
   abort(error: unknown): void {
     this.#closed = true;
-    for (const entry of [...this.#waiting]) this.#giveUp(entry, error);
+    for (const entry of [...this.#waiting, ...[...this.#running].flat()]) this.#giveUp(entry, error);
   }
 
   #checkRoom(bytes: number): void {
@@ -207,36 +211,57 @@ export class BatchQueue<Item, Result> {
   #schedule(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { batch, instances } = this.#init;
-    while (this.#running < instances && this.#waiting.length > 0) {
-      const { key } = this.#waiting[0]!;
-      const chosen = this.#waiting.filter((entry) => entry.key === key).slice(0, batch.size);
-      const first = Math.min(...chosen.map(({ since }) => since));
-      const left = first + batch.delay - performance.now();
-      if (chosen.length < batch.size && left > 0 && !this.#closed) {
-        this.#timer = setTimeout(() => this.#schedule(), left);
+    while (this.#running.size < this.#init.instances && this.#waiting.length > 0) {
+      const next = this.#next();
+      if (typeof next === 'number') {
+        this.#timer = setTimeout(() => this.#schedule(), next);
         return;
       }
-      for (const entry of chosen) this.#remove(entry);
-      void this.#start(chosen);
+      for (const entry of next) this.#remove(entry);
+      void this.#start(next);
     }
+  }
+
+  /**
+   * The batch to start: that of the first item whose batch is full or has waited long enough, so that items which
+   * nothing can join hold nobody up. Where there is none, the milliseconds until there is.
+   */
+  #next(): Waiting<Item, Result>[] | number {
+    const { size, delay } = this.#init.batch;
+    const groups = new Map<string, Waiting<Item, Result>[]>();
+    for (const entry of this.#waiting) {
+      const group = groups.get(entry.key);
+      if (group === undefined) groups.set(entry.key, [entry]);
+      else if (group.length < size) group.push(entry);
+    }
+    const now = performance.now();
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const group of groups.values()) {
+      const left = Math.min(...group.map(({ since }) => since)) + delay - now;
+      if (group.length === size || left <= 0 || this.#closed) return group;
+      soonest = Math.min(soonest, left);
+    }
+    return soonest;
   }
 
   async #start(entries: readonly Waiting<Item, Result>[]): Promise<void> {
     const started = performance.now();
     const running: Running = { wanted: entries.length, controller: new AbortController() };
     for (const entry of entries) entry.batch = running;
-    this.#running += 1;
+    this.#running.add(entries);
     this.#inFlight += entries.length;
     const waited = entries.map(({ since }) => started - since);
-    this.#init.onBatch?.(entries.length, waited);
     try {
+      this.#init.onBatch?.(entries.length, waited);
       const outcomes = await this.#init.run(
         entries.map(({ item }) => item),
         running.controller.signal,
       );
       for (const [i, entry] of entries.entries()) {
-        const outcome = outcomes[i]!;
+        const outcome = outcomes[i] ?? {
+          ok: false,
+          error: new Error('the batch has no outcome for an item'),
+        };
         if (entry.settled && outcome.ok) this.#init.discard?.(outcome.result);
         entry.settle(
           outcome.ok
@@ -249,7 +274,7 @@ export class BatchQueue<Item, Result> {
     } finally {
       const each = (performance.now() - started) / entries.length / this.#init.instances;
       this.#pace = this.#pace === 0 ? each : 0.8 * this.#pace + 0.2 * each;
-      this.#running -= 1;
+      this.#running.delete(entries);
       this.#inFlight -= entries.length;
       this.#schedule();
       this.#reportIdle();
@@ -257,7 +282,7 @@ export class BatchQueue<Item, Result> {
   }
 
   #reportIdle(): void {
-    if (this.#waiting.length > 0 || this.#running > 0) return;
+    if (this.#waiting.length > 0 || this.#running.size > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

@@ -4,6 +4,8 @@ import { Value } from '@sinclair/typebox/value';
 import { FLOATING } from '../check';
 
 const MIB = 2 ** 20;
+/** Milliseconds. */
+const HOUR = 3_600_000;
 
 /** An object that may hold these members and no other. */
 function only<Members extends Record<string, TSchema>>(members: Members, description: string) {
@@ -151,23 +153,26 @@ export const ServerSchema = only(
     }),
     requestTimeout: Type.Integer({
       minimum: 1,
+      maximum: HOUR,
       default: 30_000,
       description: 'milliseconds until a request must be answered; a request may ask for less',
     }),
     bodyTimeout: Type.Integer({
       minimum: 1,
+      maximum: HOUR,
       default: 15_000,
       description: 'milliseconds within which a whole request must have arrived',
     }),
     drainDelay: Type.Integer({
       minimum: 0,
-      maximum: 600_000,
+      maximum: HOUR,
       default: 0,
       description:
         'milliseconds after SIGTERM in which requests are still taken while readiness says no, so that load balancers can turn away',
     }),
     shutdownTimeout: Type.Integer({
       minimum: 0,
+      maximum: HOUR,
       default: 30_000,
       description: 'milliseconds that accepted requests get to end after SIGTERM',
     }),

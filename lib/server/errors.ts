@@ -10,3 +10,8 @@ export class ServerError extends FreqFusionError {
     this.retryAfter = details.retryAfter;
   }
 }
+
+/** The error of what comes, or is not done, when a server ends. */
+export function shuttingDown(): ServerError {
+  return new ServerError('ERR_SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 });
+}

@@ -23,6 +23,8 @@ export interface HttpError {
 const STATUS: readonly (readonly [RegExp, number])[] = [
   [/^ERR_QUEUE_FULL$/, 429],
   [/^ERR_UNAUTHORIZED$/, 401],
+  // The files of a model that was asked for by name.
+  [/^ERR_MODEL_LOAD$/, 422],
   [/^ERR_MODEL_UNKNOWN$/, 404],
   [/^ERR_NOT_FOUND$/, 404],
   [/^ERR_METHOD$/, 405],
@@ -61,13 +63,16 @@ export function httpErrorOf(error: unknown): HttpError {
     const { code, message, expected, actual } = error;
     const retryAfter = error instanceof ServerError ? error.retryAfter : status === 503 ? 1 : undefined;
     if (status === 500) return internal(code);
+    // What the server itself says may name a URL; what comes from below may name a file.
+    const ours = error instanceof ServerError && code !== 'ERR_MODEL_LOAD';
+    const clean = ours ? (text: string) => text : withoutPaths;
     return {
       status,
       body: {
-        error: withoutPaths(message),
+        error: clean(message),
         code,
-        ...(expected !== undefined && { expected: withoutPaths(expected) }),
-        ...(actual !== undefined && { actual: withoutPaths(actual) }),
+        ...(expected !== undefined && { expected: clean(expected) }),
+        ...(actual !== undefined && { actual: clean(actual) }),
       },
       ...(retryAfter !== undefined && { retryAfter }),
     };
@@ -84,5 +89,10 @@ function internal(code: ErrorCode): HttpError {
 
 /** A message with the absolute paths in it cut to their last part: they are nobody's business outside the host. */
 export function withoutPaths(message: string): string {
-  return message.replace(/(?<![\w.:/])\/(?:[^\s/:'",()]+\/)*([^\s/:'",()]+)/g, '$1');
+  return (
+    message
+      // In quotes a path goes to the end of them, spaces and all.
+      .replace(/(['"])\/[^'"]*\/([^/'"]*)\1/g, '$1$2$1')
+      .replace(/(?<![\w.:/])\/(?:[^\s/:'",()]+\/)*([^\s/:'",()]+)/g, '$1')
+  );
 }

@@ -13,6 +13,8 @@ export class ServerMetrics implements ModelObserver {
   readonly requests: Counter<'route' | 'status'>;
   /** Seconds of a request, from its header to the last byte of its answer. */
   readonly seconds: Histogram<'route'>;
+  /** Connections that were closed at once, because there were too many. */
+  readonly dropped: Counter;
   readonly #images: Counter<'model' | 'outcome'>;
   readonly #imageSeconds: Histogram<'model'>;
   readonly #waited: Histogram<'model'>;
@@ -32,6 +34,11 @@ export class ServerMetrics implements ModelObserver {
       help: 'Seconds of a request, from its header to the last byte of its answer',
       labelNames: ['route'],
       buckets: SECONDS,
+      registers,
+    });
+    this.dropped = new Counter({
+      name: 'freqfusion_connections_dropped_total',
+      help: 'Connections closed at once because server.maxConnections were open',
       registers,
     });
     this.#images = new Counter({
@@ -63,22 +70,30 @@ export class ServerMetrics implements ModelObserver {
     });
     new Gauge({
       name: 'freqfusion_native_bytes',
-      help: 'Bytes of live tensors and of the caching allocator outside the heap of JavaScript',
+      help: 'Bytes outside the heap of JavaScript: of live tensors, handed out and kept free by the caching allocator',
       labelNames: ['kind'],
       registers,
       collect() {
-        const { liveTensors } = memoryStats();
-        this.set({ kind: 'live_tensors' }, liveTensors);
+        const { tensorBytes, allocatedBytes, cachedBytes } = memoryStats();
+        this.set({ kind: 'tensors' }, tensorBytes);
+        this.set({ kind: 'allocated' }, allocatedBytes);
+        this.set({ kind: 'cached' }, cachedBytes);
       },
     });
   }
 
   /** Adds the gauges of what waits and runs now. */
   watch(models: ModelRepository): void {
-    const gauge = (name: string, help: string, read: (model: ReturnType<ModelRepository['get']>) => number) =>
+    const gauge = (
+      name: string,
+      help: string,
+      read: (model: ReturnType<ModelRepository['get']>) => number,
+      aggregator: 'sum' | 'min' = 'sum',
+    ) =>
       new Gauge({
         name,
         help,
+        aggregator,
         labelNames: ['model'],
         registers: [this.registry],
         collect() {
@@ -88,7 +103,12 @@ export class ServerMetrics implements ModelObserver {
     gauge('freqfusion_queue_length', 'Images that wait', ({ load }) => load.waiting);
     gauge('freqfusion_queue_bytes', 'Bytes of the images that wait', ({ load }) => load.bytes);
     gauge('freqfusion_in_flight', 'Images that are being computed', ({ load }) => load.inFlight);
-    gauge('freqfusion_model_ready', '1 where the model can answer', ({ state }) => Number(state === 'ready'));
+    gauge(
+      'freqfusion_model_ready',
+      '1 where the model can answer',
+      ({ state }) => Number(state === 'ready'),
+      'min',
+    );
   }
 
   onBatch(model: string, images: number, waited: readonly number[]): void {

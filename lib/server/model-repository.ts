@@ -24,9 +24,9 @@ export class ModelRepository {
     return [...this.#models.values()];
   }
 
-  /** Whether every model can answer. */
+  /** Whether every model can answer, but those that were unloaded by request. */
   get ready(): boolean {
-    return this.list().every(({ state }) => state === 'ready');
+    return this.list().every(({ state }) => state === 'ready' || state === 'unloaded');
   }
 
   /** The model of a name and, where one is given, of a version. Throws ServerError ERR_MODEL_UNKNOWN. */

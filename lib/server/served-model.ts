@@ -6,7 +6,7 @@ import type { SegmentationMap } from '../models/segmentation-map';
 import type { SegmentationModel } from '../models/segmentation-model';
 import { BatchQueue, type Served, type Ticket } from './batch-queue';
 import type { ModelConfig } from './config';
-import { ServerError } from './errors';
+import { ServerError, shuttingDown } from './errors';
 import {
   DETECT,
   type DetectRequestOptions,
@@ -67,7 +67,9 @@ export class ServedModel<
   readonly #init: ServedModelInit;
   readonly #queue: BatchQueue<Item<Options>, Prediction<Result>>;
   #held: Holder<Model> | undefined;
-  #state: ModelState = 'unloaded';
+  // Until it is asked to load, it waits for the models before it.
+  #state: ModelState = 'loading';
+  #closed = false;
   #error: unknown;
   #loading: Promise<void> | undefined;
 
@@ -154,8 +156,18 @@ export class ServedModel<
     this.#task.free(result);
   }
 
-  /** Takes no more images, waits for those that it has, and frees the model. */
+  /** Takes no more images, waits for those that it has, and frees the model; {@link reload} brings it back. */
+  async unload(): Promise<void> {
+    await this.#loading?.catch(() => {});
+    this.#state = 'unloaded';
+    const held = this.#held;
+    await this.#queue.idle();
+    if (this.#held === held) this.#retire();
+  }
+
+  /** Takes no more images for ever, waits for those that it has, and frees the model. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#queue.close();
     await this.#loading?.catch(() => {});
     this.#state = 'unloaded';
@@ -178,6 +190,7 @@ export class ServedModel<
   }
 
   async #load(): Promise<void> {
+    if (this.#closed) throw shuttingDown();
     if (this.#state !== 'ready') this.#state = 'loading';
     try {
       const model = await this.#task.load(this.config);
@@ -186,6 +199,10 @@ export class ServedModel<
       } catch (error) {
         model.dispose();
         throw error;
+      }
+      if (this.#closed) {
+        model.dispose();
+        throw shuttingDown();
       }
       this.#retire();
       this.#held = { model, users: 0, retired: false };
@@ -229,7 +246,8 @@ export class ServedModel<
   }
 
   async #run(items: readonly Item<Options>[], signal: AbortSignal) {
-    const held = this.#live();
+    // What waits when its model is to go still gets its answer.
+    const held = this.#held ?? this.#live();
     held.users += 1;
     try {
       const options = { ...items[0]!.options, maxPixels: this.#init.maxPixels, signal };
@@ -243,7 +261,7 @@ export class ServedModel<
 
 /** A model that cannot be loaded is one error, whatever is wrong; only a missing addon concerns every model. */
 function loadError(name: string, error: unknown): unknown {
-  if (error instanceof LoadError) return error;
+  if (error instanceof LoadError || error instanceof ServerError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new ServerError('ERR_MODEL_LOAD', `model ${name} cannot be loaded: ${reason}`, {
     ...(error instanceof FreqFusionError && { expected: error.expected, actual: error.actual }),

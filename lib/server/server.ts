@@ -1,10 +1,13 @@
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { setThreads } from '../device';
+import { ApiKeys } from './api-keys';
 import { type App, makeApp } from './app';
 import type { ServeConfig } from './config';
-import type { ServerContext } from './context';
-import { ServerError } from './errors';
+import type { Phase, RepositoryControl, ServerContext } from './context';
+import { ServerError, shuttingDown } from './errors';
+import { Guards } from './guards';
 import { ServerMetrics } from './metrics';
 import { ModelRepository } from './model-repository';
 
@@ -14,7 +17,23 @@ export interface ServerInit {
   readonly log?: Logger;
   /** Gives the metrics of all processes where there are several. Default: this process's. */
   readonly scrape?: () => Promise<string>;
+  /** Loads and unloads models in all processes where there are several. Default: in this one. */
+  readonly control?: RepositoryControl;
 }
+
+/** What a server is given to start by. */
+export interface StartOptions {
+  /**
+   * Listen once the models are ready, not before: so that connections go to others as long as there are others.
+   * Default: false.
+   */
+  readonly loadFirst?: boolean;
+}
+
+/** Milliseconds between two looks for connections on which nothing happens, while a server closes. */
+const IDLE_CHECK = 50;
+/** Milliseconds that answers get to be written after everything was rejected. */
+const LAST_WORDS = 1000;
 
 /** An inference server: models behind queues, and the protocols that reach them. */
 export class InferenceServer {
@@ -23,7 +42,7 @@ export class InferenceServer {
   readonly models: ModelRepository;
   readonly metrics = new ServerMetrics();
   readonly #app: Promise<App>;
-  #accepting = true;
+  #phase: Phase = 'open';
   #closing: Promise<void> | undefined;
 
   constructor(config: ServeConfig, init: ServerInit = {}) {
@@ -36,10 +55,19 @@ export class InferenceServer {
       options: server,
       models: this.models,
       metrics: this.metrics,
-      accepting: () => this.#accepting,
+      keys: new ApiKeys(server.apiKeys),
+      guards: new Guards(server, this.models),
+      phase: () => this.#phase,
+      accepting: () => this.#phase === 'open',
       scrape: init.scrape ?? (() => this.metrics.registry.metrics()),
+      control: init.control ?? {
+        load: (name) => this.models.get(name).reload(),
+        unload: (name) => this.models.get(name).unload(),
+      },
     };
     this.#app = makeApp(context, this.log);
+    // It is awaited in start() and close(), and must not be an unhandled rejection before.
+    this.#app.catch(() => {});
   }
 
   /** The HTTP side, for tests and for embedding into another server. */
@@ -48,15 +76,46 @@ export class InferenceServer {
   }
 
   /**
-   * Listens, then loads the models: until they are ready, the server says that it lives and is not ready.
-   * Rejects with ServerError ERR_LISTEN, and with what the loaders throw.
+   * Listens and loads the models: until they are ready, the server says that it lives and is not ready.
+   * Rejects with ServerError ERR_LISTEN, ERR_MODEL_LOAD, or ERR_SHUTTING_DOWN where it was closed meanwhile, and with
+   * LoadError where the native addon is missing. Whatever had started is closed then.
    */
-  async start(): Promise<{ url: string }> {
-    const { host, port, threads } = this.config.server;
-    if (threads !== undefined) setThreads(threads);
-    const app = await this.#app;
+  async start({ loadFirst = false }: StartOptions = {}): Promise<{ url: string }> {
+    const { threads } = this.config.server;
     try {
-      await app.listen({ host, port });
+      if (threads !== undefined) setThreads(threads);
+      if (loadFirst) await this.models.load();
+      const url = await this.#listen();
+      if (!loadFirst) await this.models.load();
+      return { url };
+    } catch (error) {
+      await this.close({ timeout: 0, drainDelay: 0 });
+      throw error;
+    }
+  }
+
+  /**
+   * Shuts down. Readiness says no at once, while requests are still taken for `drainDelay` milliseconds; then nothing
+   * new is taken, and what was taken is answered, for `timeout` milliseconds at most; the rest is rejected with 503, and
+   * the models are freed. Safe to call twice. Defaults: those of the config.
+   */
+  async close({
+    timeout = this.config.server.shutdownTimeout,
+    drainDelay = this.config.server.drainDelay,
+  }: {
+    timeout?: number;
+    drainDelay?: number;
+  } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeout, drainDelay);
+    return this.#closing;
+  }
+
+  async #listen(): Promise<string> {
+    const { host, port } = this.config.server;
+    const app = await this.#app;
+    if (this.#phase === 'closed') throw shuttingDown();
+    try {
+      await app.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw new ServerError('ERR_LISTEN', `cannot listen on ${host}:${port}: ${code ?? error}`, {
@@ -65,31 +124,26 @@ export class InferenceServer {
         cause: error,
       });
     }
-    try {
-      await this.models.load();
-    } catch (error) {
-      await this.close(0);
-      throw error;
-    }
     const { port: taken } = app.server.address() as AddressInfo;
-    return { url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}` };
+    return `http://${host.includes(':') ? `[${host}]` : host}:${taken}`;
   }
 
-  /**
-   * Shuts down: says that it is not ready, answers what it has accepted, for `timeout` milliseconds at most, rejects
-   * the rest, and frees the models. Safe to call twice.
-   */
-  async close(timeout = this.config.server.shutdownTimeout): Promise<void> {
-    this.#closing ??= this.#close(timeout);
-    return this.#closing;
-  }
-
-  async #close(timeout: number): Promise<void> {
-    this.#accepting = false;
-    const late = new ServerError('ERR_SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 });
-    const timer = setTimeout(() => void this.models.abort(late), timeout);
+  async #close(timeout: number, drainDelay: number): Promise<void> {
+    this.#phase = 'draining';
     const app = await this.#app;
-    await Promise.all([app.close(), this.models.close()]);
-    clearTimeout(timer);
+    if (drainDelay > 0 && app.server.listening) await delay(drainDelay);
+    this.#phase = 'closed';
+    const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK);
+    let last: NodeJS.Timeout | undefined;
+    const late = setTimeout(() => {
+      void this.models.abort(shuttingDown());
+      last = setTimeout(() => app.server.closeAllConnections(), LAST_WORDS);
+    }, timeout);
+    // Requests first: a body that is still arriving is part of what was taken.
+    await app.close();
+    await this.models.close();
+    clearInterval(idle);
+    clearTimeout(late);
+    clearTimeout(last);
   }
 }
