@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { filesKey, readJson } from './build-key.mjs';
 import { runAttached } from './libtorch/process.mjs';
 
 const INPUTS = ['lib', 'tsconfig.json', 'package.json', 'scripts/build-ts.mjs'];
+/** Files of lib/ that are read at run time as they are. */
+const ASSETS = [join('server', 'grpc', 'open_inference_grpc.proto')];
 const STAMP = join('build', 'dist-stamp.json');
 
 /** The ESM face of the package: one instance of everything, whichever way it was imported. */
@@ -36,6 +38,7 @@ export async function buildTypeScript(root) {
     const args = [tsc, '-p', 'tsconfig.json', '--outDir', partial, '--noEmitOnError'];
     if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
       throw new Error('the TypeScript build failed: see above');
+    for (const asset of ASSETS) copyFileSync(join(root, 'lib', asset), join(partial, asset));
     writeEsmWrapper(partial);
     const cli = join(partial, 'cli', 'main.js');
     if (existsSync(cli)) chmodSync(cli, 0o755);

@@ -11,7 +11,9 @@ import { httpErrorOf } from './http-errors';
 import { KnownRoutes } from './known-routes';
 import { logRequests } from './request-log';
 import { healthRoutes } from './routes/health';
+import { inferRoutes } from './routes/infer';
 import { metricsRoutes } from './routes/metrics';
+import { modelRoutes } from './routes/models';
 import { documentRoutes, openapiRoutes } from './routes/openapi';
 import { repositoryRoutes } from './routes/repository';
 import { REQUEST_TIMEOUT } from './ticket';
@@ -20,7 +22,7 @@ import { REQUEST_TIMEOUT } from './ticket';
 export type App = FastifyInstance;
 
 /** Plugins with the routes; each gets `{ context }`. */
-const ROUTES = [healthRoutes, metricsRoutes, openapiRoutes, repositoryRoutes];
+const ROUTES = [healthRoutes, metricsRoutes, openapiRoutes, repositoryRoutes, modelRoutes, inferRoutes];
 
 /** Puts the HTTP side of a server together: hooks that hold for every route, then the routes. */
 export async function makeApp(context: ServerContext, log: FastifyBaseLogger): Promise<App> {

@@ -7,6 +7,7 @@ import { type App, makeApp } from './app';
 import type { ServeConfig } from './config';
 import type { Phase, RepositoryControl, ServerContext } from './context';
 import { ServerError, shuttingDown } from './errors';
+import { type GrpcServer, startGrpc } from './grpc/server';
 import { Guards } from './guards';
 import { ServerMetrics } from './metrics';
 import { ModelRepository } from './model-repository';
@@ -42,6 +43,8 @@ export class InferenceServer {
   readonly models: ModelRepository;
   readonly metrics = new ServerMetrics();
   readonly #app: Promise<App>;
+  readonly #context: ServerContext;
+  #grpc: Promise<GrpcServer> | undefined;
   #phase: Phase = 'open';
   #closing: Promise<void> | undefined;
 
@@ -65,6 +68,7 @@ export class InferenceServer {
         unload: (name) => this.models.get(name).unload(),
       },
     };
+    this.#context = context;
     this.#app = makeApp(context, this.log);
     // It is awaited in start() and close(), and must not be an unhandled rejection before.
     this.#app.catch(() => {});
@@ -80,14 +84,15 @@ export class InferenceServer {
    * Rejects with ServerError ERR_LISTEN, ERR_MODEL_LOAD, or ERR_SHUTTING_DOWN where it was closed meanwhile, and with
    * LoadError where the native addon is missing. Whatever had started is closed then.
    */
-  async start({ loadFirst = false }: StartOptions = {}): Promise<{ url: string }> {
+  async start({ loadFirst = false }: StartOptions = {}): Promise<{ url: string; grpcPort?: number }> {
     const { threads } = this.config.server;
     try {
       if (threads !== undefined) setThreads(threads);
       if (loadFirst) await this.models.load();
       const url = await this.#listen();
+      const grpcPort = await this.#listenGrpc();
       if (!loadFirst) await this.models.load();
-      return { url };
+      return { url, ...(grpcPort !== undefined && { grpcPort }) };
     } catch (error) {
       await this.close({ timeout: 0, drainDelay: 0 });
       throw error;
@@ -128,6 +133,15 @@ export class InferenceServer {
     return `http://${host.includes(':') ? `[${host}]` : host}:${taken}`;
   }
 
+  async #listenGrpc(): Promise<number | undefined> {
+    const { host, grpcPort } = this.config.server;
+    if (grpcPort === undefined) return undefined;
+    this.#grpc = startGrpc(this.#context, { host, port: grpcPort, log: this.log });
+    const { port } = await this.#grpc;
+    this.log.info(`gRPC listening at ${host}:${port}`);
+    return port;
+  }
+
   async #close(timeout: number, drainDelay: number): Promise<void> {
     this.#phase = 'draining';
     const app = await this.#app;
@@ -140,7 +154,8 @@ export class InferenceServer {
       last = setTimeout(() => app.server.closeAllConnections(), LAST_WORDS);
     }, timeout);
     // Requests first: a body that is still arriving is part of what was taken.
-    await app.close();
+    const grpc = await this.#grpc?.catch(() => undefined);
+    await Promise.all([app.close(), grpc?.close(timeout + LAST_WORDS)]);
     await this.models.close();
     clearInterval(idle);
     clearTimeout(late);
