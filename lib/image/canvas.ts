@@ -22,7 +22,9 @@ export class Canvas {
       return;
     }
     this.data = new Uint8Array(width * height * 3);
-    for (let i = 0; i < this.data.length; i += 3) this.data.set(ground, i);
+    this.data.set(ground);
+    // What is there is doubled until it fills the canvas.
+    for (let done = 3; done < this.data.length; done *= 2) this.data.copyWithin(done, 0, done);
   }
 
   /** A canvas with a copy of a picture on it. */

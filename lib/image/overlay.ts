@@ -1,8 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
 import { ImageError, invalidArgument } from '../errors';
 import type { LabelMap } from './labels';
 import { type LegendEntry, type LegendPlace, withLegend } from './legend';
-import { throwIfAborted } from './source';
+import { paintClasses } from './paint-classes';
 import { checkRgb, type DecodedImage, type Rgb } from './types';
 
 /** Options of an overlay. */
@@ -27,9 +26,6 @@ export interface OverlaySubject extends LabelMap {
   /** Share of the image by class index, 0 to 1. */
   readonly shares: readonly number[];
 }
-
-/** Pixels painted between two turns of the event loop: a few milliseconds of work. */
-const SLICE = 1 << 18;
 
 /**
  * Paints a label map over the image that it belongs to and adds a legend. The event loop stays free: the work is cut
@@ -64,7 +60,8 @@ export async function renderOverlay(
   }
   subject.palette.forEach((color, i) => void checkRgb(color, `palette[${i}]`));
   const skipped = skippedClasses(subject.classes, options.skip);
-  const painted = await paint(image, subject, { opacity, contours, skipped, signal });
+  const { palette } = subject;
+  const painted = await paintClasses(image, subject, { palette, opacity, contours, skipped, signal });
   if (legend === 'none') return painted;
   return withLegend(painted, entriesOf(subject), captions, legend);
 }
@@ -90,57 +87,4 @@ function entriesOf({ classes, palette, shares }: OverlaySubject): LegendEntry[] 
     .map((name, i) => ({ name, color: palette[i] ?? ([0, 0, 0] as const), share: shares[i] ?? 0 }))
     .filter(({ share }) => share > 0)
     .sort((a, b) => b.share - a.share);
-}
-
-interface PaintOptions {
-  opacity: number;
-  contours: number;
-  skipped: ReadonlySet<number>;
-  signal: AbortSignal | undefined;
-}
-
-async function paint(image: DecodedImage, subject: OverlaySubject, options: PaintOptions) {
-  const { width, height, labels, palette } = subject;
-  const { opacity, contours, skipped, signal } = options;
-  const data = new Uint8Array(image.data);
-  const rows = Math.max(1, Math.floor(SLICE / width));
-  const black: Rgb = [0, 0, 0];
-  for (let from = 0; from < height; from += rows) {
-    if (from > 0) await setImmediate();
-    throwIfAborted(signal);
-    const to = Math.min(height, from + rows);
-    for (let y = from; y < to; y++) {
-      for (let x = 0; x < width; x++) {
-        const at = y * width + x;
-        const label = labels[at]!;
-        if (skipped.has(label)) continue;
-        const color = palette[label] ?? black;
-        const share = contours > 0 && onContour(labels, width, height, x, y, contours) ? 1 : opacity;
-        for (let c = 0; c < 3; c++) {
-          data[3 * at + c] = Math.round(data[3 * at + c]! * (1 - share) + color[c]! * share);
-        }
-      }
-    }
-  }
-  return { data, width, height };
-}
-
-/** Whether another class lies within `reach` pixels to the left, right, above or below. */
-function onContour(
-  labels: LabelMap['labels'],
-  width: number,
-  height: number,
-  x: number,
-  y: number,
-  reach: number,
-): boolean {
-  const at = y * width + x;
-  const label = labels[at];
-  for (let step = 1; step <= reach; step++) {
-    if (x >= step && labels[at - step] !== label) return true;
-    if (x + step < width && labels[at + step] !== label) return true;
-    if (y >= step && labels[at - step * width] !== label) return true;
-    if (y + step < height && labels[at + step * width] !== label) return true;
-  }
-  return false;
 }

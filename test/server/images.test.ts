@@ -38,7 +38,7 @@ afterAll(async () => {
 
 const post = (
   path: string,
-  body: BodyInit,
+  body: Buffer | FormData,
   headers: Record<string, string> = { 'content-type': 'image/png' },
 ) => fetch(server.url + path, { method: 'POST', body, headers });
 const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer());

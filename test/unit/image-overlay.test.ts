@@ -61,6 +61,52 @@ describe('painting', () => {
     ]);
   });
 
+  test.each([
+    [0, 0.5],
+    [1, 0.5],
+    [3, 0.25],
+    [64, 1],
+  ])('every pixel follows the rule, contours of %i pixels and opacity %f', async (contours, opacity) => {
+    let state = 5;
+    const random = (below: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+      return (state >>> 16) % below;
+    };
+    const [width, height] = [37, 29];
+    const blocks = Array.from({ length: 100 }, () => random(3));
+    const noisy = Uint8Array.from({ length: width * height }, (_, i) => {
+      const [x, y] = [i % width, Math.floor(i / width)];
+      return random(40) === 0 ? random(3) : blocks[10 * (y >> 2) + (x >> 2)]!;
+    });
+    const data = Uint8Array.from({ length: 3 * width * height }, () => random(256));
+    const near = (x: number, y: number) => {
+      const label = noisy[y * width + x];
+      for (let step = 1; step <= contours; step++) {
+        const around = [
+          [x - step, y],
+          [x + step, y],
+          [x, y - step],
+          [x, y + step],
+        ] as const;
+        for (const [a, b] of around) {
+          if (a >= 0 && b >= 0 && a < width && b < height && noisy[b * width + a] !== label) return true;
+        }
+      }
+      return false;
+    };
+    const wanted = data.map((value, i) => {
+      const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+      const label = noisy[y * width + x]!;
+      if (label === 0) return value;
+      const share = near(x, y) ? 1 : opacity;
+      return Math.round(value * (1 - share) + palette[label]![i % 3]! * share);
+    });
+    const shown = { ...subject, width, height, labels: noisy };
+    const picture: DecodedImage = { ...image, data, width, height };
+    const out = await renderOverlay(picture, shown, { contours, opacity, legend: 'none' });
+    expect(Buffer.compare(out.data, wanted)).toBe(0);
+  });
+
   test('the image is not changed', async () => {
     await renderOverlay(image, subject);
     expect(image.data.every((value) => value === 100)).toBe(true);

@@ -1,12 +1,18 @@
 import type { FastifyReply } from 'fastify';
+import type { RenderJob } from './render';
 import type { View } from './views';
 
 /** What an answer is made for. */
 export interface AnswerInit<Model, Query> {
   readonly model: Model;
   readonly query: Query;
-  readonly signal: AbortSignal | undefined;
 }
+
+/** What an answer is made of: something for the render pool, or a value that is JSON soon enough. */
+export type Answer = { readonly timing: AnswerTiming } & (
+  | { readonly job: RenderJob }
+  | { readonly json: object }
+);
 
 /** Milliseconds of an answer, as it tells them itself. */
 export interface AnswerTiming {
@@ -25,8 +31,9 @@ export function timingOf(
   return { queue, decode, inference, total: queue + decode + inference };
 }
 
-/** What the headers of an answer tell. */
-export interface AnswerHead {
+/** An answer that is ready, and what its headers tell. */
+export interface ReadyAnswer {
+  readonly bytes: Uint8Array;
   readonly view: View;
   readonly model: { readonly config: { readonly name: string } };
   /** The image's name, safe as {@link safeName} makes it. */
@@ -37,8 +44,8 @@ export interface AnswerHead {
 }
 
 /** Sends an answer with its headers. */
-export function sendAnswer(reply: FastifyReply, bytes: Uint8Array, head: AnswerHead): FastifyReply {
-  const { view, model, name, timing, render } = head;
+export function sendAnswer(reply: FastifyReply, answer: ReadyAnswer): FastifyReply {
+  const { bytes, view, model, name, timing, render } = answer;
   const parts = Object.entries({
     queue: timing.queue,
     decode: timing.decode,

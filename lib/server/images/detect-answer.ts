@@ -2,8 +2,7 @@ import type { DetectionResult } from '../../models/detection-result';
 import type { Served } from '../batch-queue';
 import type { ServedDetector } from '../served-model';
 import type { Prediction } from '../tasks';
-import { type AnswerInit, timingOf } from './answer';
-import type { RenderJob } from './render';
+import { type Answer, type AnswerInit, timingOf } from './answer';
 import type { DetectQueryOptions } from './schemas';
 import type { DETECT_VIEWS } from './views';
 
@@ -15,46 +14,38 @@ export function detectNeedsImage(view: DetectView): boolean {
   return view === 'overlay';
 }
 
-/** What is to be rendered of a detection. Its masks are run lengths, and few: the JSON of them is made at once. */
-export function detectJob(
+/** What a view of a detection is made of. Its masks are run lengths, and few: the JSON of them is made at once. */
+export function detectAnswer(
   { result: { result, image }, waited, batch }: Served<Prediction<DetectionResult>>,
   view: DetectView,
-  { model, query, signal }: AnswerInit<ServedDetector, DetectQueryOptions>,
-): RenderJob | object {
+  { model, query }: AnswerInit<ServedDetector, DetectQueryOptions>,
+): Answer {
   const { width, height, palette, panoptic } = result;
+  const timing = timingOf(waited, result.timing);
   switch (view) {
     case 'json': {
       const { name, version } = model.config;
-      const { timing, ...found } = result.toJSON();
-      return {
-        model: name,
-        version,
-        ...found,
-        classes: result.classes.map((each, index) => ({ index, name: each, color: palette[index] })),
-        timing: timingOf(waited, timing),
-        batch,
-      };
+      const { timing: _, ...found } = result.toJSON();
+      const classes = result.classes.map((each, index) => ({ index, name: each, color: palette[index] }));
+      return { timing, json: { model: name, version, ...found, classes, timing, batch } };
     }
     case 'coco':
-      return result.toCoco(query.imageId ?? 1);
+      return { timing, json: result.toCoco(query.imageId ?? 1) };
     case 'panoptic':
-      return { kind: 'ids', ids: panoptic!.ids, width, height };
+      return { timing, job: { kind: 'ids', ids: panoptic!.ids, width, height } };
     case 'overlay': {
       const { opacity, minScore = 0.3 } = query;
-      const options = { signal, ...(opacity !== undefined && { opacity }) };
+      const options = opacity === undefined ? {} : { opacity };
       if (panoptic !== undefined) {
         const { ids, segments } = panoptic;
-        return {
-          kind: 'panoptic',
-          subject: { width, height, ids, segments, palette },
-          image: image!,
-          options,
-        };
+        const subject = { width, height, ids, segments, palette };
+        return { timing, job: { kind: 'panoptic', subject, image: image!, options } };
       }
       const detections = result.detections
         .filter(({ score }) => score >= minScore)
         .map(({ mask, ...rest }) => ({ ...rest, ...(mask && { mask: { rle: mask.rle } }) }));
-      return { kind: 'detections', subject: { width, height, detections, palette }, image: image!, options };
+      const subject = { width, height, detections, palette };
+      return { timing, job: { kind: 'detections', subject, image: image!, options } };
     }
   }
 }
