@@ -11,6 +11,7 @@ import { httpErrorOf } from './http-errors';
 import { KnownRoutes } from './known-routes';
 import { logRequests } from './request-log';
 import { healthRoutes } from './routes/health';
+import { imageRoutes } from './routes/images';
 import { inferRoutes } from './routes/infer';
 import { metricsRoutes } from './routes/metrics';
 import { modelRoutes } from './routes/models';
@@ -22,7 +23,15 @@ import { REQUEST_TIMEOUT } from './ticket';
 export type App = FastifyInstance;
 
 /** Plugins with the routes; each gets `{ context }`. */
-const ROUTES = [healthRoutes, metricsRoutes, openapiRoutes, repositoryRoutes, modelRoutes, inferRoutes];
+const ROUTES = [
+  healthRoutes,
+  metricsRoutes,
+  openapiRoutes,
+  repositoryRoutes,
+  modelRoutes,
+  inferRoutes,
+  imageRoutes,
+];
 
 /** Puts the HTTP side of a server together: hooks that hold for every route, then the routes. */
 export async function makeApp(context: ServerContext, log: FastifyBaseLogger): Promise<App> {
