@@ -27,9 +27,9 @@ export async function samplePages(count: number): Promise<Page[]> {
   return pages;
 }
 
-/** A page of 18 million pixels, which takes a good part of a second. */
+/** A page of 8 million pixels, which takes a good part of a second. */
 export function slowPage({ body }: Page): Promise<Buffer> {
-  return sharp(body).resize(3600, 5000, { fit: 'fill' }).jpeg().toBuffer();
+  return sharp(body).resize(2400, 3400, { fit: 'fill' }).jpeg().toBuffer();
 }
 
 /** An answer, or what became of the connection instead of one. */
