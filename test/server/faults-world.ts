@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -99,6 +99,3 @@ export async function untilIdle(server: InferenceServer, before: ReturnType<type
     return Object.entries(before).every(([name, value]) => now[name as keyof typeof now] <= value);
   });
 }
-
-/** Whether this machine has Linux's /dev/full, which is always out of space. */
-export const HAS_FULL_DISK = existsSync('/dev/full');
