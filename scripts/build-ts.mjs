@@ -10,13 +10,16 @@ const INPUTS = ['lib', 'tsconfig.json', 'package.json', 'scripts/build-ts.mjs'];
 const ASSETS = [join('server', 'grpc', 'open_inference_grpc.proto')];
 const STAMP = join('build', 'dist-stamp.json');
 
-/** The ESM face of the package: one instance of everything, whichever way it was imported. */
+/** Folders of dist/ whose index is an entry of the package. */
+const ENTRIES = ['.', 'server'];
+
+/** The ESM face of an entry: one instance of everything, whichever way it was imported. */
 function writeEsmWrapper(folder) {
   const index = join(folder, 'index.js');
   // In a process of its own: the module cache of this one must not keep the old build.
   const script = `process.stdout.write(JSON.stringify(Object.keys(require(${JSON.stringify(index)}))))`;
   const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`dist/index.js does not load:\n${stderr}`);
+  if (status !== 0) throw new Error(`${index} does not load:\n${stderr}`);
   const names = JSON.parse(stdout).filter((name) => name !== 'default' && name !== '__esModule');
   const list = names.map((name) => `  ${name},\n`).join('');
   writeFileSync(
@@ -31,7 +34,8 @@ export async function buildTypeScript(root) {
   const dist = join(root, 'dist');
   const key = filesKey(root, INPUTS);
   const stamp = join(root, STAMP);
-  if (existsSync(join(dist, 'index.mjs')) && readJson(stamp)?.key === key) return false;
+  const built = ENTRIES.every((entry) => existsSync(join(dist, entry, 'index.mjs')));
+  if (built && readJson(stamp)?.key === key) return false;
   const partial = join(root, `dist.partial-${process.pid}`);
   try {
     const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
@@ -39,7 +43,7 @@ export async function buildTypeScript(root) {
     if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
       throw new Error('the TypeScript build failed: see above');
     for (const asset of ASSETS) copyFileSync(join(root, 'lib', asset), join(partial, asset));
-    writeEsmWrapper(partial);
+    for (const entry of ENTRIES) writeEsmWrapper(join(partial, entry));
     const cli = join(partial, 'cli', 'main.js');
     if (existsSync(cli)) chmodSync(cli, 0o755);
     rmSync(stamp, { force: true });

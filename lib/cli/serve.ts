@@ -55,7 +55,14 @@ async function serve(flags: ServeFlags): Promise<void> {
   const onReady = (url: string) => {
     if (process.stderr.isTTY) remark(`Ready: ${url} (Ctrl-C stops it)`);
   };
-  await runServer({ ...config, server: { ...config.server, ...overrides } }, { onReady });
+  const all = { ...config, server: { ...config.server, ...overrides } };
+  if (all.server.workers > 1) {
+    const { runCluster } = await import('../server/cluster/primary.js');
+    const { exitCode, error } = await runCluster(all, { onReady });
+    if (error !== undefined) remark(`error: ${error}`);
+    process.exit(exitCode);
+  }
+  await runServer(all, { onReady });
   // What is left of idle connections and timers must not hold up the end.
   process.exit(EXIT.ok);
 }

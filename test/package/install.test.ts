@@ -47,6 +47,10 @@ describe('the packed files', () => {
         'dist/index.mjs',
         'dist/index.d.ts',
         'dist/index.d.mts',
+        'dist/server/index.js',
+        'dist/server/index.mjs',
+        'dist/server/index.d.ts',
+        'dist/server/index.d.mts',
         'dist/cli/main.js',
         'native/ops/carafe.cpp',
         'native/ops/sources.cmake',
@@ -116,6 +120,18 @@ describe('the package in an empty project', () => {
       const all = Object.keys(createRequire(import.meta.url)('freqfusion'));
       console.log(JSON.stringify(all.filter((name) => !(name in names))));`;
     expect(node(['--input-type=module', '-e', script]).stdout).toBe('[]\n');
+  });
+
+  test('the server is an entry of its own, the same with require and import', () => {
+    const script = `
+      import { createRequire } from 'node:module';
+      import * as names from 'freqfusion/server';
+      const all = createRequire(import.meta.url)('freqfusion/server');
+      if (all.InferenceServer !== names.InferenceServer) throw new Error('two instances');
+      console.log(JSON.stringify(Object.keys(all).filter((name) => !(name in names))));
+      console.log(names.defaultServeConfig().models.map(({ name }) => name).join(' '));`;
+    const { stdout, stderr } = node(['--input-type=module', '-e', script]);
+    expect([stdout, stderr]).toEqual(['[]\nlayout shapes\n', '']);
   });
 
   test('says how to build the addon where it is not built', () => {

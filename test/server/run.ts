@@ -61,12 +61,13 @@ export function send(port: number, text: string): Socket {
 }
 
 /** Everything that a connection still brings, to its end. */
-export async function textOf(socket: Socket): Promise<string> {
-  let text = '';
-  try {
-    for await (const chunk of socket) text += String(chunk);
-  } catch {
-    // A reset ends it as well.
-  }
-  return text;
+export function textOf(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += String(chunk);
+    });
+    if (socket.closed) resolve(text);
+    else socket.once('close', () => resolve(text));
+  });
 }

@@ -1,5 +1,6 @@
 // What a user of CommonJS writes. Compiled against the package's own types, never run.
 import freqfusion = require('freqfusion');
+import serving = require('freqfusion/server');
 
 const { FreqFusionError, tensor } = freqfusion;
 
@@ -19,3 +20,5 @@ export async function run(signal: AbortSignal): Promise<Float32Array> {
 
 // @ts-expect-error a shape is a list
 tensor(new Float32Array(4), 4);
+
+export const server: serving.InferenceServer = new serving.InferenceServer(serving.defaultServeConfig());

@@ -12,6 +12,7 @@ import {
   Tensor,
   tensor,
 } from 'freqfusion';
+import { defaultServeConfig, InferenceServer, readServeConfig, type ServeConfig } from 'freqfusion/server';
 
 const features: Tensor<'float32'> = tensor(new Float32Array(4), [1, 1, 2, 2]);
 const masks = tensor(new Float32Array(9 * 16), [1, 9, 4, 4]);
@@ -53,3 +54,10 @@ for await (const { result, error } of detector.detectAll(['a.jpg'], { batch: 2, 
 await detector.detect('photo.jpg', { scoreThr: 0.5 });
 // @ts-expect-error an option of segmentation models
 await loadDetector(undefined, { nmfSeed: 1 });
+
+const config: ServeConfig = await readServeConfig('server.yaml');
+const server = new InferenceServer({ ...config, server: { ...config.server, port: 0 } });
+export const { url }: { url: string } = await server.start();
+await server.close({ timeout: 1000 });
+// @ts-expect-error a member that does not exist
+defaultServeConfig({ server: { prot: 8080 } });
