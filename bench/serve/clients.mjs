@@ -33,6 +33,15 @@ function post(url, agent, body, headers) {
   });
 }
 
+function codeOf(body) {
+  try {
+    const { code, error, detail } = JSON.parse(body);
+    return `${code ?? ''} ${error ?? detail ?? ''}`.trim();
+  } catch {
+    return String(body).slice(0, 100);
+  }
+}
+
 /**
  * So many clients, each with a connection of its own that it keeps, send one page after the other for so many seconds.
  *
@@ -45,7 +54,15 @@ function post(url, agent, body, headers) {
 export async function runClients({ url, pages, clients, seconds, patient = true, check, query = '' }) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: clients });
   const target = new URL(`/segment${query}`, url);
-  const result = { statuses: {}, failures: {}, wrong: 0, times: [], refusedTimes: [], retryAfter: new Set() };
+  const result = {
+    statuses: {},
+    failures: {},
+    errors: {},
+    wrong: 0,
+    times: [],
+    refusedTimes: [],
+    retryAfter: new Set(),
+  };
   const count = (table, key) => {
     table[key] = (table[key] ?? 0) + 1;
   };
@@ -66,6 +83,7 @@ export async function runClients({ url, pages, clients, seconds, patient = true,
         });
         const now = performance.now();
         count(result.statuses, answer.status);
+        if (answer.status !== 200 && answer.status !== 429) count(result.errors, codeOf(answer.body));
         if (answer.status === 200) {
           result.times.push(now - since);
           if (now <= end) answeredInTime += 1;
@@ -96,6 +114,8 @@ export async function runClients({ url, pages, clients, seconds, patient = true,
     patient,
     statuses: result.statuses,
     failures: result.failures,
+    /** Codes, or texts, of answers that are neither results nor 429. */
+    errors: result.errors,
     wrong: result.wrong,
     /** Results a second that came within the time; those after it belong to no second. */
     throughput: answeredInTime / seconds,

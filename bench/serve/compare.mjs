@@ -54,14 +54,15 @@ async function verify(server, pages) {
   const answers = new Map();
   let least = 1;
   for (const page of pages) {
-    const { statuses } = await runClients({
+    const { statuses, errors } = await runClients({
       url: server.url,
       pages: [page],
       clients: 1,
       seconds: 0.001,
       check: (_page, body) => answers.set(page.name, body) !== undefined,
     });
-    if (statuses[200] !== 1) throw new Error(`${page.name} got ${JSON.stringify(statuses)}`);
+    if (statuses[200] !== 1)
+      throw new Error(`${page.name} got ${JSON.stringify({ ...statuses, ...errors })}`);
     least = Math.min(least, agreement(await labelsOf(answers.get(page.name)), page.labels));
   }
   return { least, check: (page, body) => body.equals(answers.get(page.name)) };

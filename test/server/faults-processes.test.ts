@@ -114,3 +114,13 @@ test('a worker killed under load: only its own requests fail, all others are ans
     expect(await ended).toBe(0);
   });
 });
+
+test('with several workers, ready means that every connection is served', async () => {
+  await withChildServer(['--workers', '2'], async ({ url }) => {
+    // Connections of their own, so that both workers get some, if both listen.
+    const [page] = pages as [Page];
+    for (const answer of await Promise.all(Array.from({ length: 12 }, () => post(url, page.body)))) {
+      expectRight(page, answer);
+    }
+  });
+});
