@@ -1,4 +1,6 @@
-"""SegNeXt-T with FreqFusion in its head, from RGB bytes to labels. Names are those of the released state dict."""
+"""SegNeXt with FreqFusion in its head, from RGB bytes to labels. Names are those of the released state dict."""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,19 @@ from torch import nn
 from reference import unfold
 from reference.freqfusion import FreqFusion
 
-DIMS, DEPTHS, MLP_RATIOS = (32, 64, 160, 256), (3, 3, 5, 2), (8, 8, 4, 4)
+
+@dataclass(frozen=True)
+class Sizes:
+    """What tells one SegNeXt from another."""
+
+    dims: tuple = (32, 64, 160, 256)
+    depths: tuple = (3, 3, 5, 2)
+    mlp_ratios: tuple = (8, 8, 4, 4)
+    head_channels: int = 256
+    compress_ratio: int = 4
+
+
+TINY = Sizes()
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -108,10 +122,10 @@ class Stem(nn.Module):
 
 
 class Mscan(nn.Module):
-    def __init__(self):
+    def __init__(self, sizes=TINY):
         super().__init__()
-        for i, (dim, depth, ratio) in enumerate(zip(DIMS, DEPTHS, MLP_RATIOS), 1):
-            self.add_module(f"patch_embed{i}", Stem(dim) if i == 1 else Embedding(DIMS[i - 2], dim))
+        for i, (dim, depth, ratio) in enumerate(zip(sizes.dims, sizes.depths, sizes.mlp_ratios), 1):
+            self.add_module(f"patch_embed{i}", Stem(dim) if i == 1 else Embedding(sizes.dims[i - 2], dim))
             self.add_module(f"block{i}", nn.Sequential(*(Block(dim, ratio) for _ in range(depth))))
             self.add_module(f"norm{i}", nn.LayerNorm(dim))
 
@@ -165,15 +179,15 @@ class Hamburger(nn.Module):
 class Head(nn.Module):
     """Fuses the three coarser maps from the coarsest on, then classifies."""
 
-    def __init__(self, classes, operators):
+    def __init__(self, classes, operators, sizes=TINY):
         super().__init__()
-        fusions, lr = [], DIMS[3]
-        for hr in (DIMS[2], DIMS[1]):
+        fusions, lr = [], sizes.dims[3]
+        for hr in (sizes.dims[2], sizes.dims[1]):
             fusions.append(
                 FreqFusion(
                     hr,
                     lr,
-                    (hr + lr) // 4,
+                    (hr + lr) // sizes.compress_ratio,
                     feature_resample=True,
                     hamming_window=False,
                     direction="sim",
@@ -182,10 +196,11 @@ class Head(nn.Module):
             )
             lr += hr
         self.freqfusions = nn.ModuleList(fusions)
-        self.squeeze = ConvNorm(lr, 256)
-        self.hamburger = Hamburger(256)
-        self.align = ConvNorm(256, 256)
-        self.conv_seg = nn.Conv2d(256, classes, 1)
+        channels = sizes.head_channels
+        self.squeeze = ConvNorm(lr, channels)
+        self.hamburger = Hamburger(channels)
+        self.align = ConvNorm(channels, channels)
+        self.conv_seg = nn.Conv2d(channels, classes, 1)
 
     def forward(self, maps, bases):
         x = maps[3]
@@ -200,12 +215,13 @@ class Head(nn.Module):
 
 
 class SegNeXt(nn.Module):
-    """uint8 [H, W, 3] and bases [1, 256, 16] -> labels [H, W] and logits [1, classes, H / 8, W / 8]; H, W multiples of 32."""
+    """uint8 [H, W, 3] and bases [1, head_channels, 16] -> labels [H, W] and logits [1, classes, H / 8, W / 8]; H, W
+    multiples of 32."""
 
-    def __init__(self, classes=150, operators=unfold):
+    def __init__(self, classes=150, operators=unfold, sizes=TINY):
         super().__init__()
-        self.backbone = Mscan()
-        self.decode_head = Head(classes, operators)
+        self.backbone = Mscan(sizes)
+        self.decode_head = Head(classes, operators, sizes)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 

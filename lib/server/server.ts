@@ -9,6 +9,7 @@ import type { Phase, RepositoryControl, ServerContext } from './context';
 import { ServerError, shuttingDown } from './errors';
 import { type GrpcServer, startGrpc } from './grpc/server';
 import { Guards } from './guards';
+import { logDestination } from './log-destination';
 import { ServerMetrics } from './metrics';
 import { ModelRepository } from './model-repository';
 
@@ -52,7 +53,7 @@ export class InferenceServer {
   constructor(config: ServeConfig, init: ServerInit = {}) {
     const { server } = config;
     this.config = config;
-    this.log = init.log ?? pino({ level: server.logLevel });
+    this.log = init.log ?? pino({ level: server.logLevel }, logDestination());
     this.models = new ModelRepository(config.models, { maxPixels: server.maxPixels, observer: this.metrics });
     this.metrics.watch(this.models);
     const context: ServerContext = {

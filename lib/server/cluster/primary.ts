@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { AggregatorRegistry, type MetricObject } from 'prom-client';
 import type { ServeConfig } from '../config';
+import { logDestination } from '../log-destination';
 import { signalled } from '../signals';
 import {
   type Answer,
@@ -64,7 +65,7 @@ class Primary {
 
   constructor(config: ServeConfig, { log, onReady }: RunClusterInit) {
     this.#config = config;
-    this.#log = log ?? pino({ level: config.server.logLevel });
+    this.#log = log ?? pino({ level: config.server.logLevel }, logDestination());
     this.#onReady = onReady;
   }
 
@@ -76,7 +77,9 @@ class Primary {
     // answered nor closed, ever. What a killed worker had accepted is reset, and what it had not goes to another.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec: join(__dirname, 'worker.js'), args: [], silent: false });
-    for (let index = 0; index < this.#config.server.workers; index += 1) this.#fork(index, false);
+    // The first answers at once that it lives. The others listen when their models are loaded: one that says that it is
+    // ready speaks for all that connections go to.
+    for (let index = 0; index < this.#config.server.workers; index += 1) this.#fork(index, index > 0);
     void signalled((signal) => {
       this.#log.info({ signal }, 'shutting down');
       this.#stop({ exitCode: 0 });

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { pino } from 'pino';
 import { errorLine, exitCodeOf } from '../../cli/exit';
 import { runtimeInfo } from '../../device';
+import { logDestination } from '../log-destination';
 import { InferenceServer } from '../server';
 import { answerOf, Questions, received, type ToPrimary, type ToWorker } from './messages';
 import { shareOf } from './share';
@@ -62,7 +63,7 @@ class Worker {
   async #start({ config, index, loadFirst }: ToWorker & { type: 'start' }): Promise<void> {
     try {
       const share = shareOf(config, index, () => runtimeInfo().cudaDevices);
-      const log = pino({ level: config.server.logLevel }).child({ worker: index });
+      const log = pino({ level: config.server.logLevel }, logDestination()).child({ worker: index });
       this.#log = log;
       this.#server = new InferenceServer(share, {
         log,
