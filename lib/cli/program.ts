@@ -6,6 +6,7 @@ import { addEval } from './eval';
 import { EXIT } from './exit';
 import { addInfo } from './info';
 import { addInspect } from './inspect';
+import { addJobs } from './jobs';
 import { addSegment } from './segment';
 import { addSimilarity } from './similarity';
 import { addVerify } from './verify';
@@ -30,7 +31,8 @@ Examples:
   $ freqfusion inspect model.pth
 
 Exit codes: ${EXIT.ok} success, ${EXIT.failed} a check or some of the inputs failed, ${EXIT.usage} wrong usage, ${EXIT.input} an input cannot be used,
-${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written, ${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
+${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written, ${EXIT.internal} internal error, ${EXIT.redis} Redis cannot be used,
+${EXIT.interrupted} interrupted.`,
     );
   for (const add of [
     addSegment,
@@ -41,6 +43,7 @@ ${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be wr
     addSimilarity,
     addEval,
     addBench,
+    addJobs,
     addInfo,
   ])
     add(program);
