@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { cli, inFolder, ROOT } from '../cli/run';
 import { filesOf, makePages, RedisServer } from './world';
 
+jest.setTimeout(180_000);
+
 let server: RedisServer;
 
 beforeAll(async () => {

@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cli, inFolder } from '../cli/run';
-import { filesOf, makePages, RedisServer, until, WorkerProcess } from './world';
+import { filesOf, makePages, QUICK, RedisServer, until, WorkerProcess } from './world';
+
+jest.setTimeout(180_000);
 
 const PAGES = 24;
 const KEYS = '{freqfusion}.run:images:r';
@@ -54,7 +56,9 @@ describe('jobs that something happens to', () => {
   it('loses nothing and counts nothing twice where one of two workers is killed', async () => {
     await inFolder(async (folder) => {
       const { out, expected } = await prepare(server, folder);
-      const [victim, other] = [1, 2].map(() => new WorkerProcess(server, '--once', '--threads', '1'));
+      const [victim, other] = [1, 2].map(
+        () => new WorkerProcess(server, ...QUICK, '--once', '--threads', '1'),
+      );
       await victim!.hasDone(1);
       victim!.child.kill('SIGKILL');
       expect(await victim!.ended).toBe('SIGKILL');
@@ -69,7 +73,7 @@ describe('jobs that something happens to', () => {
       });
       expect(await server.ask((redis) => redis.llen(`${KEYS}:times`))).toBe(PAGES);
       // It had images on their way: they were begun again.
-      expect(Math.max(...(await starts(server)))).toBe(2);
+      expect(Math.max(...(await starts(server)))).toBeGreaterThan(1);
     });
   });
 
@@ -144,14 +148,14 @@ describe('jobs that something happens to', () => {
       await makePages(join(folder, 'in'), 1, 2000);
       const out = join(folder, 'out');
       await server.jobs('submit', join(folder, 'in'), '-o', out, '--format', 'labels', '--name', 'r');
-      const worker = new WorkerProcess(server, '--threads', '1');
+      const worker = new WorkerProcess(server, ...QUICK, '--threads', '1');
       await until(async () => (await server.ask((redis) => redis.llen('{freqfusion}:images:active'))) === 1);
       worker.child.kill('SIGINT');
       await worker.says('once more ends at once');
       worker.child.kill('SIGINT');
       expect(await worker.ended).toBe(130);
       expect(await counts(server)).toMatchObject({ done: 0, active: 1 });
-      expect(await new WorkerProcess(server, '--once').ended).toBe(0);
+      expect(await new WorkerProcess(server, ...QUICK, '--once').ended).toBe(0);
       expect(await counts(server)).toMatchObject({ done: 1, active: 0 });
       expect(Object.keys(filesOf(out))).toEqual(['p00.png']);
     });
@@ -163,17 +167,17 @@ describe('jobs that something happens to', () => {
       await server.jobs('submit', join(folder, 'in'), '-o', join(folder, 'out'), '--name', 'r');
       const active = async () =>
         (await server.ask((redis) => redis.llen('{freqfusion}:images:active'))) === 1;
-      const victim = new WorkerProcess(server, '--threads', '1');
+      const victim = new WorkerProcess(server, ...QUICK, '--threads', '1');
       await until(active);
       victim.child.kill('SIGKILL');
       await victim.ended;
-      const last = new WorkerProcess(server, '--once', '--max-stalls', '0');
+      const last = new WorkerProcess(server, ...QUICK, '--once', '--max-stalls', '0');
       expect(await last.ended).toBe(1);
       const { deadLetters } = await counts(server);
       expect(deadLetters).toEqual([expect.objectContaining({ code: 'ERR_JOBS_STALLED' })]);
       // Retried, it has its chances again.
       expect((await server.jobs('retry', 'r')).stdout).toBe('1 image put back\n');
-      expect(await new WorkerProcess(server, '--once', '--max-stalls', '0').ended).toBe(0);
+      expect(await new WorkerProcess(server, ...QUICK, '--once', '--max-stalls', '0').ended).toBe(0);
       rmSync(join(folder, 'out'), { recursive: true });
       expect(await counts(server)).toMatchObject({ done: 1, dead: 0 });
     });

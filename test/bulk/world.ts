@@ -86,6 +86,9 @@ export class RedisServer {
   }
 }
 
+/** Locks as short as a test can wait for, of workers that are to die. */
+export const QUICK = ['--lock', '3', '--stalled', '1'];
+
 /** A worker process. */
 export class WorkerProcess {
   readonly child: ChildProcess;
@@ -95,9 +98,7 @@ export class WorkerProcess {
   readonly ended: Promise<number | string>;
 
   constructor(server: RedisServer, ...args: string[]) {
-    // Locks as short as a test can wait for, and still longer than any pause of a busy machine.
-    const locks = ['--lock', '3', '--stalled', '1'];
-    this.child = spawn(process.execPath, [MAIN, 'jobs', 'work', ...locks, ...args], {
+    this.child = spawn(process.execPath, [MAIN, 'jobs', 'work', ...args], {
       cwd: ROOT,
       env: { ...process.env, FREQFUSION_REDIS: server.url },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,6 @@
-import { cli } from './run';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { cli, ROOT } from './run';
 
 describe('the command line', () => {
   it('prints its version and its verbs', async () => {
@@ -6,12 +8,22 @@ describe('the command line', () => {
     expect(await cli(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` });
     const help = await cli(['--help']);
     expect(help.code).toBe(0);
-    for (const verb of ['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'info']) {
+    for (const verb of [
+      'segment',
+      'inspect',
+      'convert',
+      'verify',
+      'similarity',
+      'eval',
+      'bench',
+      'jobs',
+      'info',
+    ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${verb}[ |]`, 'm'));
     }
   });
 
-  it.each(['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'info'])(
+  it.each(['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'jobs', 'info'])(
     '%s --help has examples',
     async (verb) => {
       const { code, stdout } = await cli([verb, '--help']);
@@ -51,5 +63,14 @@ describe('the command line', () => {
     });
     expect(stderr).toMatch(/^error: the native addon is not built .*npm run build.*\[ERR_ADDON_MISSING\]\n$/);
     expect(code).toBe(4);
+  });
+
+  it('loads nothing of the job queue for verbs that have no use for it', () => {
+    const program = join(ROOT, 'dist', 'cli', 'program.js');
+    const script = `require(${JSON.stringify(program)}).makeProgram();
+      require(${JSON.stringify(join(ROOT, 'dist', 'index.js'))});
+      const heavy = Object.keys(require.cache).filter((file) => /node_modules.(bullmq|ioredis)/.test(file));
+      console.log(heavy.length, Object.keys(require.cache).length > 50);`;
+    expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })).toBe('0 true\n');
   });
 });
