@@ -1,5 +1,5 @@
 import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { ImageError } from '../errors';
 
 /** Which job writes, and for the how many-th time: what lies beside an output until it is whole is named by it. */
@@ -42,10 +42,9 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** The extension stays at the end: it says which format is written. */
+/** The id stands for the output, whose own name may be as long as names can be; the extension says what is written. */
 function partPath(output: string, { id, attempt }: Writer): string {
-  const extension = extname(output);
-  return join(dirname(output), `.${basename(output, extension)}.${id}.${attempt}.part${extension}`);
+  return join(dirname(output), `.freqfusion-${id}.${attempt}.part${extname(output)}`);
 }
 
 async function moveFile(part: string, output: string): Promise<void> {

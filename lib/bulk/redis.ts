@@ -37,14 +37,16 @@ export async function openRedis(url: string): Promise<Redis> {
   const shown = redactUrl(url);
   let connected = false;
   let last: unknown;
-  const redis = new Redis(url, {
+  const redis: Redis = new Redis(url, {
     lazyConnect: true,
     connectTimeout: CONNECT_MILLISECONDS,
     // How long the end of a process waits for the other side to close.
     disconnectTimeout: 100,
     // BullMQ's demand: commands wait for the connection instead of failing after some tries.
     maxRetriesPerRequest: null,
-    retryStrategy: (times) => (connected ? Math.min(100 * 2 ** Math.min(times, 5), 2000) : null),
+    // Copies of the connection, such as the one that BullMQ waits on, have this function, too.
+    retryStrategy: (times) =>
+      connected && !abandoned.has(redis) ? Math.min(100 * 2 ** Math.min(times, 5), 2000) : null,
   });
   redis.on('error', (error) => {
     last = error;
@@ -58,6 +60,14 @@ export async function openRedis(url: string): Promise<Redis> {
     redis.disconnect();
     throw redisError(shown, /closed/i.test(String(error)) ? (last ?? error) : error);
   }
+}
+
+const abandoned = new WeakSet<Redis>();
+
+/** Does not try a lost connection again, nor its copies: what waits for them fails. */
+export function abandonRedis(redis: Redis): void {
+  abandoned.add(redis);
+  if (redis.status !== 'ready') redis.disconnect();
 }
 
 /** Closes a connection; one that is lost already, too. */

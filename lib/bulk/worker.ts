@@ -10,9 +10,13 @@ import { failureLine, kindOf, readFailure } from './failures';
 import { DEFAULT_QUEUE, PREFIX, queueKeys, runKeys } from './keys';
 import { ModelCache, type Place } from './model-cache';
 import { type JobData, KEEP_SECONDS, openQueue, readRun } from './queue';
-import { closeRedis, DEFAULT_REDIS, isRedisFailure, openRedis, redactUrl } from './redis';
+import { abandonRedis, closeRedis, DEFAULT_REDIS, isRedisFailure, openRedis, redactUrl } from './redis';
 import { FINISH } from './scripts';
 import type { QueuePlace } from './submit';
+
+/** How long a worker that is to end waits for a Redis that is away. */
+const GIVE_UP_MILLISECONDS = 5000;
+const LOOK_MILLISECONDS = 200;
 
 /** What a worker says while it works. */
 export type WorkEvent =
@@ -74,6 +78,7 @@ export class BulkWorker {
   readonly #count = { done: 0, skipped: 0, dead: 0 };
   readonly #ended: Promise<void>;
   #closing = false;
+  #over = false;
   #fatal: unknown;
 
   private constructor(redis: Redis, options: WorkerOptions) {
@@ -98,7 +103,12 @@ export class BulkWorker {
       drainDelay: 2,
     });
     this.#listen(redactUrl(url));
-    this.#ended = new Promise((resolve) => this.#worker.once('closed', () => resolve()));
+    this.#ended = new Promise((resolve) => {
+      this.#worker.once('closed', () => {
+        this.#over = true;
+        resolve();
+      });
+    });
   }
 
   /**
@@ -138,8 +148,18 @@ export class BulkWorker {
     if (!this.#closing) {
       this.#closing = true;
       void this.#worker.close();
+      void this.#closeWithoutRedis();
     }
     return this.ended();
+  }
+
+  /** Where Redis is away, there is nobody to say to what is done: others will find it. */
+  async #closeWithoutRedis(): Promise<void> {
+    for (let away = 0; away < GIVE_UP_MILLISECONDS && !this.#over; ) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS).unref());
+      away = this.#redis.status === 'ready' ? 0 : away + LOOK_MILLISECONDS;
+    }
+    if (!this.#over) abandonRedis(this.#redis);
   }
 
   /** Resolves once the worker has ended; rejects with what made it unable to go on, such as a GPU that was lost. */

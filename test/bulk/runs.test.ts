@@ -175,7 +175,7 @@ describe('freqfusion jobs', () => {
     });
   });
 
-  it('keeps no key of an image that is done but its id', async () => {
+  it('forgets a run that is done after 30 days', async () => {
     await inFolder(async (folder) => {
       await makePages(join(folder, 'in'), 2);
       await server.jobs('submit', join(folder, 'in'), '-o', join(folder, 'out'), '--name', 'e');

@@ -143,6 +143,25 @@ describe('jobs that something happens to', () => {
     });
   });
 
+  it('ends at SIGTERM while Redis is away, and what it computed then is there', async () => {
+    await inFolder(async (folder) => {
+      const { out, expected } = await prepare(server, folder);
+      const worker = new WorkerProcess(server, '--threads', '1');
+      await worker.hasDone(1);
+      await server.stop();
+      await worker.says('went away');
+      worker.child.kill('SIGTERM');
+      expect(await worker.ended).toBe(0);
+      const written = filesOf(out);
+      expect(expected).toMatchObject(written);
+      expect(Object.keys(written).length).toBeGreaterThan(0);
+      await server.run();
+      expect(await new WorkerProcess(server, ...QUICK, '--once').ended).toBe(0);
+      expect(filesOf(out)).toEqual(expected);
+      expect(await counts(server)).toMatchObject({ total: PAGES, done: PAGES, active: 0, dead: 0 });
+    });
+  });
+
   it('ends at once at a second signal, and the job is taken again', async () => {
     await inFolder(async (folder) => {
       await makePages(join(folder, 'in'), 1, 2000);

@@ -56,7 +56,7 @@ describe('outputs of jobs', () => {
     await inFolder(async (folder) => {
       const output = join(folder, 'made', 'a.png');
       await writeWhole(output, { id: 'x', attempt: 1 }, false, async (part) => {
-        expect(part).toMatch(/made[\\/]\.a\.x\.1\.part\.png$/);
+        expect(part).toMatch(/made[\\/]\.freqfusion-x\.1\.part\.png$/);
         expect(existsSync(output)).toBe(false);
         writeFileSync(part, 'first');
       });
@@ -72,11 +72,11 @@ describe('outputs of jobs', () => {
 
   it('remove what an attempt left behind that was killed', async () => {
     await inFolder(async (folder) => {
-      writeFileSync(join(folder, '.a.x.1.part.png'), 'half');
-      writeFileSync(join(folder, '.a.other.1.part.png'), 'of another job');
+      writeFileSync(join(folder, '.freqfusion-x.1.part.png'), 'half');
+      writeFileSync(join(folder, '.freqfusion-other.1.part.png'), 'of another job');
       const write = async (part: string) => writeFileSync(part, 'whole');
       await writeWhole(join(folder, 'a.png'), { id: 'x', attempt: 2 }, false, write);
-      expect(readdirSync(folder).sort()).toEqual(['.a.other.1.part.png', 'a.png']);
+      expect(readdirSync(folder).sort()).toEqual(['.freqfusion-other.1.part.png', 'a.png']);
     });
   });
 
