@@ -14,7 +14,7 @@ export interface TensorRule {
 }
 
 /** Element types that the operators and modules compute in. */
-export const FLOATING: readonly DType[] = ['float32', 'float64', 'float16', 'bfloat16'];
+export const FLOATING = ['float32', 'float64', 'float16', 'bfloat16'] as const satisfies readonly DType[];
 
 /** Narrows a value to a live Tensor that follows the rule, or throws ERR_TYPE, ERR_SHAPE, ERR_DTYPE or ERR_DEVICE. */
 export function checkTensor(value: unknown, name: string, rule: TensorRule = {}): Tensor {

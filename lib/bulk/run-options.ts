@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { checkBoolean, checkChoice, checkInteger, checkNumber } from '../check';
+import { checkBoolean, checkChoice, checkInteger, checkNumber, FLOATING } from '../check';
 import type { DType } from '../dtype';
 import { invalidArgument } from '../errors';
 import type { InferenceOptions } from '../modules/segnext';
@@ -54,8 +54,6 @@ export const RUN_FORMATS = {
   detect: ['overlay', 'json', 'masks'],
 } as const;
 
-const DTYPES = ['float32', 'float64', 'float16', 'bfloat16'] as const;
-
 /**
  * Checks a run's options and puts them into one order, so that equal options have equal text. Throws
  * ERR_OPTION_VALUE, ERR_OPTION_UNKNOWN, ERR_TYPE or ERR_RANGE.
@@ -94,7 +92,7 @@ function checkModel(given: unknown, task: RunOptions['task']): RunModel {
     architecture: (value) => checkText(value, 'model.architecture'),
     border: (value) => checkChoice(value, 'model.border', ['zeros', 'reflect']),
     ema: (value) => checkBoolean(value, 'model.ema'),
-    dtype: (value) => checkChoice(value, 'model.dtype', DTYPES),
+    dtype: (value) => checkChoice(value, 'model.dtype', FLOATING),
     ...(task === 'segment' && { nmfSeed: (value: unknown) => checkInteger(value, 'model.nmfSeed', 0) }),
   };
   for (const [key, check] of Object.entries(checks)) {

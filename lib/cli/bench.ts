@@ -18,11 +18,12 @@ import {
 } from '../bench/report';
 import { RoofMeter } from '../bench/roofs';
 import { benchScaling } from '../bench/scaling';
+import { FLOATING } from '../check';
 import { type Device, memoryStats, setThreads } from '../device';
 import type { DType } from '../dtype';
 import { native } from '../native';
 import { CliError, EXIT } from './exit';
-import { COMPUTE_DTYPES, integer, parseDevice, parseSize } from './options';
+import { integer, parseDevice, parseSize } from './options';
 import { print, printJson, remark, table } from './output';
 
 const TARGETS = ['ops', 'module', 'model', 'scaling'] as const;
@@ -65,7 +66,7 @@ export function addBench(program: Command): void {
     .addOption(new Option('--device <device>', 'where to compute').default('cpu').argParser(parseDevice))
     .addOption(
       new Option('--dtype <dtype...>', 'element types, measured side by side')
-        .choices(COMPUTE_DTYPES)
+        .choices(FLOATING)
         .default(undefined, 'float32; on a GPU float32, float16 and bfloat16'),
     )
     .option('--threads <count>', 'CPU threads of one job (default: one per core)', integer(1, 1024))

@@ -1,9 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { FLOATING } from '../check';
 import type { StatusFlags } from './jobs-status';
 import type { SubmitFlags } from './jobs-submit';
 import type { WorkFlags } from './jobs-work';
 import { addGraphOption, addSeedOption, addWeightOptions } from './model-options';
-import { addDeviceOption, addThreadsOption, COMPUTE_DTYPES, integer, number } from './options';
+import { addDeviceOption, addThreadsOption, integer, number } from './options';
 import { addInferenceOptions } from './segment';
 
 /** Flags that say where a queue is. */
@@ -71,7 +72,7 @@ function addSubmit(jobs: Command): void {
     .option('--continue-on-error', 'report images whose outputs would collide and submit the others')
     .option('--no-progress', 'show no progress bar')
     .addOption(
-      new Option('--dtype <dtype>', 'element type to compute in (default: float32)').choices(COMPUTE_DTYPES),
+      new Option('--dtype <dtype>', 'element type to compute in (default: float32)').choices(FLOATING),
     );
   addInferenceOptions(addSeedOption(addWeightOptions(command, "the task's bundled model")));
   addQueueOptions(command).action(async (images: string[], flags: SubmitFlags) => {

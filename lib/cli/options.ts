@@ -1,9 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { FLOATING } from '../check';
 import { checkDevice, type Device } from '../device';
 import type { DType } from '../dtype';
-
-/** Element types that models can compute in. */
-export const COMPUTE_DTYPES = ['float32', 'float64', 'float16', 'bfloat16'] as const;
 
 /** Options that every computing verb has. */
 export interface ComputeOptions {
@@ -29,7 +27,7 @@ export function addDeviceOption(command: Command): Command {
 /** Adds --dtype. */
 export function addDTypeOption(command: Command): Command {
   return command.addOption(
-    new Option('--dtype <dtype>', 'element type to compute in').choices(COMPUTE_DTYPES).default('float32'),
+    new Option('--dtype <dtype>', 'element type to compute in').choices(FLOATING).default('float32'),
   );
 }
 
