@@ -41,6 +41,12 @@ export class ImageError extends FreqFusionError {}
 /** An annotation or result file in one of COCO's formats that cannot be used. */
 export class CocoError extends FreqFusionError {}
 
+/** The Redis of a job queue that cannot be reached, refuses the log-in or refuses a command. */
+export class RedisError extends FreqFusionError {}
+
+/** A run of offline jobs that is not there, or is not what a call takes it for. */
+export class JobsError extends FreqFusionError {}
+
 /** The native addon or libtorch could not be loaded. */
 export class LoadError extends FreqFusionError {}
 

@@ -1,12 +1,11 @@
-import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import type { DetectedImage, DetectionModel, DetectionThresholds } from '../models/detection-model';
+import { SHOWN_SCORE, shownThresholds, writeDetections } from '../bulk/detection-output';
+import type { DetectedImage, DetectionModel } from '../models/detection-model';
 import type { DetectionJson, DetectionResult } from '../models/detection-result';
 import { CocoDetections, type CocoOutput, CocoPanoptic, imageIds } from './coco-output';
-import { CliError, EXIT } from './exit';
+import { CliError } from './exit';
 import { addImageRunOptions, type ImageRunFlags, runImages } from './image-run';
 import { listImages } from './inputs';
-import { writeMasks } from './masks';
 import { addDetectorOptions, type DetectorFlags, detectorFrom } from './model-options';
 import { integer, number } from './options';
 import { print, seconds, table } from './output';
@@ -35,9 +34,6 @@ interface Done {
   /** Names of a panoptic map's segments. */
   segments?: string[];
 }
-
-/** What is shown to people begins here; below it lies what evaluations alone have a use for. */
-const SHOWN_SCORE = 0.3;
 
 /** Adds the verb `detect`. */
 export function addDetect(program: Command): void {
@@ -101,7 +97,7 @@ async function detect(args: readonly string[], flags: DetectFlags): Promise<numb
     },
     results: (model, images, signal) =>
       model.detectAll(images, {
-        ...thresholds(flags, model),
+        ...shownThresholds(flags, model, format !== 'coco'),
         signal,
         batch: flags.batch,
         continueOnError: flags.continueOnError ?? false,
@@ -158,17 +154,6 @@ function checkFormat(format: DetectFormat, { info }: DetectionModel): void {
   }
 }
 
-function thresholds(flags: DetectFlags, { info, network }: DetectionModel): DetectionThresholds {
-  const shown = flags.format !== 'coco' && info.task !== 'panoptic-segmentation';
-  const own = network.options.testCfg?.rcnn?.scoreThr ?? 0.05;
-  const score = flags.score ?? (shown && own < SHOWN_SCORE ? SHOWN_SCORE : undefined);
-  return {
-    ...(score !== undefined && { scoreThreshold: score }),
-    ...(flags.max !== undefined && { maxDetections: flags.max }),
-    ...(flags.iou !== undefined && { iouThreshold: flags.iou }),
-  };
-}
-
 async function write(
   result: DetectionResult,
   decoded: NonNullable<DetectedImage['image']>,
@@ -176,27 +161,8 @@ async function write(
   { format, opacity }: DetectFlags,
   coco: CocoOutput | undefined,
 ): Promise<void> {
-  switch (format) {
-    case 'overlay':
-      await result.overlay(decoded, output, { minScore: 0, ...(opacity !== undefined && { opacity }) });
-      return;
-    case 'json':
-      return writeJson(output, { image, ...result.toJSON() });
-    case 'masks':
-      return writeMasks(result, output);
-    default:
-      return coco!.add(image, result, output);
-  }
-}
-
-async function writeJson(file: string, value: unknown): Promise<void> {
-  try {
-    await writeFile(file, `${JSON.stringify(value)}\n`);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'its folder does not exist' : code;
-    throw new CliError(`${file} cannot be written: ${reason}`, EXIT.output, error);
-  }
+  if (format === 'coco' || format === 'panoptic') await coco!.add(image, result, output);
+  else await writeDetections(result, decoded, { image, output }, { format, opacity });
 }
 
 /** What was found, in words: "3 person, 1 dog"; of a panoptic map, its segments. */

@@ -5,7 +5,9 @@ import {
   CocoError,
   FreqFusionError,
   ImageError,
+  JobsError,
   LoadError,
+  RedisError,
   StateDictError,
 } from '../errors';
 
@@ -24,6 +26,8 @@ export const EXIT = {
   output: 5,
   /** Out of memory, a failing device, or a fault of this program. */
   internal: 6,
+  /** The Redis of a job queue cannot be used. */
+  redis: 7,
   /** Interrupted by Ctrl-C. */
   interrupted: 130,
 } as const;
@@ -47,7 +51,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof FreqFusionError && /_WRITE$/.test(error.code)) return EXIT.output;
   if (error instanceof CheckpointError || error instanceof ImageError || error instanceof StateDictError)
     return EXIT.input;
-  if (error instanceof CocoError) return EXIT.input;
+  if (error instanceof CocoError || error instanceof JobsError) return EXIT.input;
+  if (error instanceof RedisError) return error.code === 'ERR_REDIS_URL' ? EXIT.usage : EXIT.redis;
   if (error instanceof FreqFusionError && error.code === 'ERR_LISTEN') return EXIT.output;
   if (error instanceof FreqFusionError && /^ERR_(FILE|NPY|GOLDEN|SERVER_CONFIG)/.test(error.code))
     return EXIT.input;
@@ -67,6 +72,9 @@ const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
   [/^ERR_(CUDA|DEVICE)/, 'Try --device cpu.'],
   [/^ERR_LISTEN$/, 'Another --port, or --port 0 for any that is free.'],
   [/^ERR_IMAGE_TOO_LARGE$/, 'Raise --max-pixels if the image is meant to be that large.'],
+  [/^ERR_REDIS_CONNECT$/, 'Start it, or name another with --redis or FREQFUSION_REDIS.'],
+  [/^ERR_REDIS_AUTH$/, 'Put user and password into the URL of --redis or FREQFUSION_REDIS.'],
+  [/^ERR_JOBS_RUN_UNKNOWN$/, '"freqfusion jobs status" lists the runs.'],
   [
     /^ERR_STATE_KEYS$/,
     'The checkpoint may belong to another --architecture; "freqfusion inspect" lists what it holds.',

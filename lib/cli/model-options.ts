@@ -20,9 +20,9 @@ export interface ModelFlags extends DetectorFlags {
   nmfSeed?: number;
 }
 
-/** Adds --checkpoint, --architecture and what else says which model computes, and where. */
-function addCheckpointOptions(command: Command, bundled: string): Command {
-  command
+/** Adds --checkpoint, --architecture and what else says which model computes. */
+export function addWeightOptions(command: Command, bundled: string): Command {
+  return command
     .option('--checkpoint <file>', `a .pth, .pt or .safetensors file (default: ${bundled})`)
     .option('--architecture <name>', 'name or config.json of the network (default: told from the checkpoint)')
     .addOption(
@@ -31,14 +31,29 @@ function addCheckpointOptions(command: Command, bundled: string): Command {
         'reflect',
       ]),
     )
-    .option('--ema', 'use the averaged weights of the checkpoint')
-    .option('--cuda-graph', 'capture the network in a CUDA graph for each size of image (--device cuda)');
-  return addComputeOptions(command);
+    .option('--ema', 'use the averaged weights of the checkpoint');
+}
+
+/** Adds --cuda-graph. */
+export function addGraphOption(command: Command): Command {
+  return command.option(
+    '--cuda-graph',
+    'capture the network in a CUDA graph for each size of image (--device cuda)',
+  );
+}
+
+function addCheckpointOptions(command: Command, bundled: string): Command {
+  return addComputeOptions(addGraphOption(addWeightOptions(command, bundled)));
 }
 
 /** Adds the options of a segmentation model. */
 export function addModelOptions(command: Command, bundled = 'the bundled page layout model'): Command {
-  return addCheckpointOptions(command, bundled).option(
+  return addSeedOption(addCheckpointOptions(command, bundled));
+}
+
+/** Adds --nmf-seed. */
+export function addSeedOption(command: Command): Command {
+  return command.option(
     '--nmf-seed <seed>',
     "seed of the Hamburger's bases, which the reference draws anew every time",
     integer(0),

@@ -12,20 +12,32 @@ export interface ComputeOptions {
 
 /** Adds --device, --dtype and --threads to a verb. */
 export function addComputeOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--device <device>', 'where to compute: cpu, cuda or cuda:N')
-        .default('cpu')
-        .argParser(parseDevice),
-    )
-    .addOption(
-      new Option('--dtype <dtype>', 'element type to compute in').choices(FLOATING).default('float32'),
-    )
-    .addOption(
-      new Option('--threads <count>', 'CPU threads of one job (default: one per core)').argParser(
-        integer(1, 1024),
-      ),
-    );
+  return addThreadsOption(addDTypeOption(addDeviceOption(command)));
+}
+
+/** Adds --device. */
+export function addDeviceOption(command: Command): Command {
+  return command.addOption(
+    new Option('--device <device>', 'where to compute: cpu, cuda or cuda:N')
+      .default('cpu')
+      .argParser(parseDevice),
+  );
+}
+
+/** Adds --dtype. */
+export function addDTypeOption(command: Command): Command {
+  return command.addOption(
+    new Option('--dtype <dtype>', 'element type to compute in').choices(FLOATING).default('float32'),
+  );
+}
+
+/** Adds --threads. */
+export function addThreadsOption(command: Command): Command {
+  return command.addOption(
+    new Option('--threads <count>', 'CPU threads of one job (default: one per core)').argParser(
+      integer(1, 1024),
+    ),
+  );
 }
 
 /** Parses a device. */

@@ -6,6 +6,7 @@ import { addEval } from './eval';
 import { EXIT } from './exit';
 import { addInfo } from './info';
 import { addInspect } from './inspect';
+import { addJobs } from './jobs';
 import { addSegment } from './segment';
 import { addServe } from './serve';
 import { addSimilarity } from './similarity';
@@ -33,7 +34,7 @@ Examples:
 
 Exit codes: ${EXIT.ok} success, ${EXIT.failed} a check or some of the inputs failed, ${EXIT.usage} wrong usage, ${EXIT.input} an input cannot be used,
 ${EXIT.addon} the native addon is missing, ${EXIT.output} an output cannot be written or a port not listened on,
-${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
+${EXIT.internal} internal error, ${EXIT.redis} Redis cannot be used, ${EXIT.interrupted} interrupted.`,
     );
   for (const add of [
     addSegment,
@@ -45,6 +46,7 @@ ${EXIT.internal} internal error, ${EXIT.interrupted} interrupted.`,
     addEval,
     addBench,
     addServe,
+    addJobs,
     addInfo,
   ])
     add(program);

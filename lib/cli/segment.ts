@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import type { ClassArea, SegmentationMap } from '../models/segmentation-map';
+import { writeSegmentation } from '../bulk/segmentation-output';
+import type { ClassArea } from '../models/segmentation-map';
 import type { SegmentationModel, SegmentedImage } from '../models/segmentation-model';
 import type { InferenceOptions } from '../modules/segnext';
 import { CliError } from './exit';
@@ -10,12 +11,16 @@ import { number, parseSize } from './options';
 import { percent, print, seconds, table } from './output';
 import { planOutputs } from './outputs';
 
-interface SegmentFlags extends ModelFlags, ImageRunFlags {
-  format: SegmentFormat;
-  opacity?: number;
+/** Flags that say how the image goes through the network. */
+export interface InferenceFlags {
   mode?: 'whole' | 'slide';
   crop?: [number, number];
   stride?: [number, number];
+}
+
+interface SegmentFlags extends ModelFlags, ImageRunFlags, InferenceFlags {
+  format: SegmentFormat;
+  opacity?: number;
 }
 
 const SEGMENT_FORMATS = ['overlay', 'labels', 'logits'] as const;
@@ -42,20 +47,8 @@ export function addSegment(program: Command): void {
       'a file for one image, a folder for many (made where it is missing)',
     )
     .addOption(new Option('--format <format>', 'what to write').choices(SEGMENT_FORMATS).default('overlay'))
-    .option('--opacity <share>', 'how strongly an overlay covers the image, 0 to 1', number(0, 1))
-    .addOption(
-      new Option('--mode <mode>', "whole image or sliding window (default: the model's)").choices([
-        'whole',
-        'slide',
-      ]),
-    )
-    .option(
-      '--crop <HxW>',
-      'window of --mode slide, in pixels of the network input (default: 512)',
-      parseSize,
-    )
-    .option('--stride <HxW>', 'step of --mode slide (default: two thirds of the window)', parseSize);
-  addModelOptions(addImageRunOptions(command))
+    .option('--opacity <share>', 'how strongly an overlay covers the image, 0 to 1', number(0, 1));
+  addModelOptions(addImageRunOptions(addInferenceOptions(command)))
     .addHelpText(
       'after',
       `
@@ -70,6 +63,23 @@ Examples:
     .action(async (images: string[], flags: SegmentFlags) => {
       process.exitCode = await segment(images, flags);
     });
+}
+
+/** Adds --mode, --crop and --stride. */
+export function addInferenceOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--mode <mode>', "whole image or sliding window (default: the model's)").choices([
+        'whole',
+        'slide',
+      ]),
+    )
+    .option(
+      '--crop <HxW>',
+      'window of --mode slide, in pixels of the network input (default: 512)',
+      parseSize,
+    )
+    .option('--stride <HxW>', 'step of --mode slide (default: two thirds of the window)', parseSize);
 }
 
 async function segment(args: readonly string[], flags: SegmentFlags): Promise<number> {
@@ -90,7 +100,7 @@ async function segment(args: readonly string[], flags: SegmentFlags): Promise<nu
       }),
     async write(result, { image, output }) {
       using map = result.map!;
-      await write(map, result, output, flags);
+      await writeSegmentation(map, result.image!, output, flags);
       const { width, height, timing } = map;
       return { image, output, width, height, milliseconds: timing, areas: map.areas() };
     },
@@ -99,7 +109,8 @@ async function segment(args: readonly string[], flags: SegmentFlags): Promise<nu
   });
 }
 
-function inferenceOf({ mode, crop, stride }: SegmentFlags): InferenceOptions | undefined {
+/** What --mode, --crop and --stride ask for; undefined: the model's own. Throws CliError. */
+export function inferenceOf({ mode, crop, stride }: InferenceFlags): InferenceOptions | undefined {
   if (mode !== 'slide') {
     if (crop !== undefined || stride !== undefined)
       throw new CliError('--crop and --stride need --mode slide');
@@ -111,26 +122,6 @@ function inferenceOf({ mode, crop, stride }: SegmentFlags): InferenceOptions | u
     throw new CliError(`--stride ${step.join('x')} is larger than the window of ${window.join('x')}`);
   }
   return { mode, crop: window, stride: step };
-}
-
-async function write(
-  map: SegmentationMap,
-  result: SegmentedImage,
-  output: string,
-  flags: SegmentFlags,
-): Promise<void> {
-  if (flags.format === 'labels') await map.toLabelPng(output);
-  else if (flags.format === 'logits') await map.saveLogits(output);
-  else {
-    const captions = [
-      `${map.width} x ${map.height} pixels`,
-      `inference ${seconds(map.timing.inference / 1000)}`,
-    ];
-    await map.overlay(result.image!, output, {
-      captions,
-      ...(flags.opacity !== undefined && { opacity: flags.opacity }),
-    });
-  }
 }
 
 function lineOf({ image, output, areas, milliseconds }: Done): string {

@@ -2,9 +2,10 @@
 const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 const { missingChromium } = require('./chromium.cjs');
+const { missingRedis } = require('./redis-server.cjs');
 
 /** Folders of test/ whose tests need a program that may not be there, with what says so. */
-const NEEDS = { browser: missingChromium };
+const NEEDS = { browser: missingChromium, bulk: missingRedis };
 
 const LINUX_ALONE = {
   'test/build/elf.test.ts': 'it reads ELF files (Linux)',

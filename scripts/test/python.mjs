@@ -9,6 +9,7 @@ import { fromLastLine, fromStatus } from './report.mjs';
 const NEEDS = {
   'coco/test_coco.py': ['pycocotools'],
   'serving/test_triton_client.py': ['tritonclient.http', 'tritonclient.grpc'],
+  'test_deploy.py': ['kubernetes_validate', 'kserve', 'six'],
 };
 
 const SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
@@ -28,7 +29,9 @@ async function findPython(torch) {
 /** Why a file cannot run: a module that this Python does not have. */
 async function missingModule(command, file) {
   for (const name of NEEDS[file] ?? []) {
-    const { status } = await runCommand(command, ['-c', `import ${name}`], { cwd: '/' });
+    // Found, not imported: a package may have been installed without what it needs to be used.
+    const probe = `import importlib.util, sys; sys.exit(importlib.util.find_spec('${name}') is None)`;
+    const { status } = await runCommand(command, ['-c', probe], { cwd: '/' });
     if (status !== 0) return `expected a Python with ${name}, got none in ${command}`;
   }
   return undefined;

@@ -1,4 +1,6 @@
-import { cli } from './run';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { cli, ROOT } from './run';
 
 describe('the command line', () => {
   it('prints its version and its verbs', async () => {
@@ -15,20 +17,29 @@ describe('the command line', () => {
       'eval',
       'bench',
       'serve',
+      'jobs',
       'info',
     ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${verb}[ |]`, 'm'));
     }
   });
 
-  it.each(['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'serve', 'info'])(
-    '%s --help has examples',
-    async (verb) => {
-      const { code, stdout } = await cli([verb, '--help']);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`$ freqfusion ${verb}`);
-    },
-  );
+  it.each([
+    'segment',
+    'inspect',
+    'convert',
+    'verify',
+    'similarity',
+    'eval',
+    'bench',
+    'serve',
+    'jobs',
+    'info',
+  ])('%s --help has examples', async (verb) => {
+    const { code, stdout } = await cli([verb, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`$ freqfusion ${verb}`);
+  });
 
   it.each([
     [['segmint'], /unknown command 'segmint'/],
@@ -61,5 +72,14 @@ describe('the command line', () => {
     });
     expect(stderr).toMatch(/^error: the native addon is not built .*npm run build.*\[ERR_ADDON_MISSING\]\n$/);
     expect(code).toBe(4);
+  });
+
+  it('loads nothing of the job queue for verbs that have no use for it', () => {
+    const program = join(ROOT, 'dist', 'cli', 'program.js');
+    const script = `require(${JSON.stringify(program)}).makeProgram();
+      require(${JSON.stringify(join(ROOT, 'dist', 'index.js'))});
+      const heavy = Object.keys(require.cache).filter((file) => /node_modules.(bullmq|ioredis)/.test(file));
+      console.log(heavy.length, Object.keys(require.cache).length > 50);`;
+    expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })).toBe('0 true\n');
   });
 });
