@@ -6,13 +6,14 @@ import { CliError } from './exit';
 import { addImageRunOptions, type ImageRunFlags, runImages } from './image-run';
 import { listImages } from './inputs';
 import { addModelOptions, type ModelFlags, modelFrom } from './model-options';
-import { number, parseSize } from './options';
+import { integer, number, parseSize } from './options';
 import { percent, print, seconds, table } from './output';
 import { planOutputs } from './outputs';
 
 interface SegmentFlags extends ModelFlags, ImageRunFlags {
   format: SegmentFormat;
   opacity?: number;
+  batch: number;
   mode?: 'whole' | 'slide';
   crop?: [number, number];
   stride?: [number, number];
@@ -43,6 +44,7 @@ export function addSegment(program: Command): void {
     )
     .addOption(new Option('--format <format>', 'what to write').choices(SEGMENT_FORMATS).default('overlay'))
     .option('--opacity <share>', 'how strongly an overlay covers the image, 0 to 1', number(0, 1))
+    .option('--batch <count>', 'images that go through the network together', integer(1, 1024), 1)
     .addOption(
       new Option('--mode <mode>', "whole image or sliding window (default: the model's)").choices([
         'whole',
@@ -83,6 +85,7 @@ async function segment(args: readonly string[], flags: SegmentFlags): Promise<nu
     results: (model, images, signal) =>
       model.segmentAll(images, {
         signal,
+        batch: flags.batch,
         continueOnError: flags.continueOnError ?? false,
         outputs: format === 'logits' ? ['logits'] : [],
         ...(inference === undefined ? {} : { inference }),

@@ -197,9 +197,9 @@ NamedTensors panoptic_fusion(const NamedTensors& inputs, const Options& options)
     throw Error::argument("ERR_RANGE", "labels", "integers from 0 to " + std::to_string(fusion.num_things_classes - 1),
                           "one outside");
   }
-  const LogitView view = {{{semantic, 0, 0, size}}, size, size};
+  const LogitView view = {{{semantic.unsqueeze(0), 0, 0, size}}, size, size};
   const PanopticMap map = fuse_panoptic(scores, labels, runs_of(masks, test.instances.mask_thr_binary),
-                                        segmentation_maps({view}, size, {}).labels, fusion);
+                                        segmentation_maps({view}, size, {}).labels.squeeze(0), fusion);
   NamedTensors outputs;
   outputs.add("panoptic", map.ids);
   outputs.add("pasted", map.pasted);

@@ -1,6 +1,5 @@
 #include "native/modules/models/segnext.h"
 
-#include <ATen/ops/stack.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 
 #include "native/modules/error.h"
@@ -110,7 +109,9 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
     throw Error::argument("ERR_NOT_SUPPORTED", "outputs.logits", "one whole view of the image",
                           "several windows, scales or a mirrored view");
   }
-  const at::Tensor& image = inputs.require("image");
+  const at::Tensor& given_image = inputs.require("image");
+  const bool single = given_image.dim() != 4;
+  const at::Tensor images = single ? given_image.unsqueeze(0) : given_image;
   const at::Tensor bases = optional_input(inputs, "nmfBases");
   const auto type = backbone_.first_parameter().options();
   const TensorFunction network = [this](const NamedTensors& given) {
@@ -118,21 +119,22 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
     result.add("logits", forward(given.require("image"), optional_input(given, "nmfBases")));
     return result;
   };
-  const std::vector<LogitView> views = infer_views(image, preprocess, inference, type, [&](const at::Tensor& input) {
+  const std::vector<LogitView> views = infer_views(images, preprocess, inference, type, [&](const at::Tensor& input) {
     NamedTensors given;
     given.add("image", input);
     if (bases.defined()) given.add("nmfBases", bases);
     return run_network("logits", given, network).require("logits");
   });
   const SegmentationMaps maps =
-      segmentation_maps(views, {image.size(0), image.size(1)}, wanted.maps, decode_head_.options().align_corners);
+      segmentation_maps(views, {images.size(1), images.size(2)}, wanted.maps, decode_head_.options().align_corners);
   NamedTensors outputs;
-  if (maps.labels.defined()) outputs.add("labels", maps.labels);
-  if (wanted.logits) {
-    outputs.add("logits", views.front().windows.front().logits.to(at::kCPU, at::kFloat).contiguous());
-  }
-  if (maps.probabilities.defined()) outputs.add("probabilities", maps.probabilities);
-  if (maps.scores.defined()) outputs.add("scores", maps.scores);
+  const auto add = [&](const char* name, const at::Tensor& result) {
+    if (result.defined()) outputs.add(name, single ? result.squeeze(0) : result);
+  };
+  add("labels", maps.labels);
+  if (wanted.logits) add("logits", views.front().windows.front().logits.to(at::kCPU, at::kFloat).contiguous());
+  add("probabilities", maps.probabilities);
+  add("scores", maps.scores);
   return outputs;
 }
 
@@ -152,19 +154,13 @@ NamedTensors SegNeXt::run_postprocess(const NamedTensors& inputs, const Options&
                           std::to_string(content.height) + " x " + std::to_string(content.width));
   }
   const ImageSize size = size_option(options, "size", content);
-  const SegmentationRequest wanted = Outputs::parse(options).maps;
-  std::vector<at::Tensor> labels, probabilities, scores;
-  for (int64_t n = 0; n < logits.size(0); ++n) {
-    const LogitView view = {{{logits.select(0, n), 0, 0, network}}, network, content};
-    SegmentationMaps maps = segmentation_maps({view}, size, wanted, decode_head_.options().align_corners);
-    if (wanted.labels) labels.push_back(std::move(maps.labels));
-    if (wanted.probabilities) probabilities.push_back(std::move(maps.probabilities));
-    if (wanted.scores) scores.push_back(std::move(maps.scores));
-  }
+  const LogitView view = {{{logits, 0, 0, network}}, network, content};
+  const SegmentationMaps maps =
+      segmentation_maps({view}, size, Outputs::parse(options).maps, decode_head_.options().align_corners);
   NamedTensors outputs;
-  if (wanted.labels) outputs.add("labels", at::stack(labels));
-  if (wanted.probabilities) outputs.add("probabilities", at::stack(probabilities));
-  if (wanted.scores) outputs.add("scores", at::stack(scores));
+  if (maps.labels.defined()) outputs.add("labels", maps.labels);
+  if (maps.probabilities.defined()) outputs.add("probabilities", maps.probabilities);
+  if (maps.scores.defined()) outputs.add("scores", maps.scores);
   return outputs;
 }
 
