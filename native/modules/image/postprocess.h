@@ -37,8 +37,8 @@ struct SegmentationMaps {
 
 // Logits -> bilinear to the network input's size -> crop to the content -> bilinear to `size` -> softmax ->
 // mirrored back -> mean over the views -> argmax: mmsegmentation's inference, image by image, without ever holding
-// [C, H, W] unless the probabilities are asked for. Rows are computed in parallel. A single view skips the softmax where labels
-// alone are wanted. On equal values the lowest class wins.
+// [C, H, W] unless the probabilities are asked for. Rows are computed in parallel. A single view skips the softmax
+// where labels alone are wanted. On equal values the lowest class wins.
 SegmentationMaps segmentation_maps(const std::vector<LogitView>& views, ImageSize size,
                                    const SegmentationRequest& request, bool align_corners = false);
 
