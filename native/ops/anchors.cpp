@@ -64,6 +64,8 @@ at::Tensor grid_anchors(const at::Tensor& base, int64_t height, int64_t width, d
   const double anchors = static_cast<double>(height) * static_cast<double>(width) * static_cast<double>(base.size(0));
   TORCH_CHECK(anchors <= INT32_MAX, "expected at most 2^31 - 1 anchors for height, width and base, got ", height, " x ",
               width, " x ", base.size(0));
+  // Before a row or a column of anything is made: the other side may be of any length.
+  if (anchors == 0) return at::empty({0, 4}, base.options());
   const at::Tensor x = at::arange(width, base.options()) * stride_x, y = at::arange(height, base.options()) * stride_y;
   const at::Tensor columns = x.unsqueeze(0).expand({height, width}), rows = y.unsqueeze(1).expand({height, width});
   const at::Tensor shifts = at::stack({columns, rows, columns, rows}, -1).reshape({height * width, 1, 4});

@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 
 namespace freqfusion {
@@ -48,7 +49,7 @@ void check_options(const RoiAlignOptions& options) {
 // `like` is the map that is sampled, or its gradient.
 void check_rois(const at::Tensor& rois, const at::Tensor& like, const char* like_name) {
   TORCH_CHECK(rois.dim() == 2 && rois.sym_size(1) == 5, "expected shape [K, 5] for rois, got ", rois.sym_sizes());
-  const auto wanted = like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto wanted = accumulator_type(like.scalar_type());
   TORCH_CHECK(rois.scalar_type() == wanted, "expected ", wanted, " for rois beside ", like_name, " of ",
               like.scalar_type(), ", got ", rois.scalar_type());
   TORCH_CHECK(rois.device() == like.device(), "expected the device of ", like_name, " (", like.device(),

@@ -6,6 +6,7 @@
 
 #include "native/modules/detection/inputs.h"
 #include "native/modules/error.h"
+#include "native/ops/accumulator.h"
 #include "native/ops/group_norm.h"
 
 namespace freqfusion {
@@ -52,7 +53,7 @@ SemanticFpnHead::Step::Step(int64_t in, int64_t out, int64_t groups)
 at::Tensor SemanticFpnHead::Step::forward(const at::Tensor& x) const {
   const at::Tensor y = conv.forward(x);
   // Norms are computed in float32 at least.
-  at::Tensor normed = at::empty_like(y, y.options().dtype(y.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+  at::Tensor normed = at::empty_like(y, y.options().dtype(accumulator_type(y.scalar_type())));
   group_norm_out(normed, y, gn.groups(), gn.weight, gn.bias, gn.eps());
   return at::relu_(normed).to(y.scalar_type());
 }

@@ -147,6 +147,12 @@ TwoStageDetector::TwoStageDetector(DetectorTask task, const Options& options)
                           std::to_string(roi_head_.num_classes()) + ", the box head's classes",
                           std::to_string(semantic_head_->options().num_things_classes));
   }
+  check_panoptic_classes(semantic_head_->options().num_things_classes, semantic_head_->options().num_stuff_classes);
+  if (semantic_head_->options().levels > neck_->options().num_outs) {
+    throw Error::argument("ERR_OPTION_VALUE", "neck.numOuts",
+                          std::to_string(semantic_head_->options().levels) + " or more, as the semantic head reads",
+                          std::to_string(neck_->options().num_outs));
+  }
   register_child("semantic_head", &*semantic_head_);
 }
 
