@@ -44,16 +44,6 @@ at::Tensor base_anchors(double base_size, const AnchorOptions& options) {
   return anchors;
 }
 
-std::vector<double> octave_scales(double octave_base_scale, int64_t scales_per_octave) {
-  check_positive(octave_base_scale, "octave_base_scale");
-  check_range(scales_per_octave, 1, 1024, "scales_per_octave");
-  std::vector<double> scales;
-  for (int64_t i = 0; i < scales_per_octave; ++i) {
-    scales.push_back(octave_base_scale * std::exp2(static_cast<double>(i) / static_cast<double>(scales_per_octave)));
-  }
-  return scales;
-}
-
 at::Tensor grid_anchors(const at::Tensor& base, int64_t height, int64_t width, double stride_x, double stride_y) {
   TORCH_CHECK(base.dim() == 2 && base.size(1) == 4, "expected shape [A, 4] for base, got ", base.sizes());
   check_floating(base, "base");

@@ -20,8 +20,6 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 using ForwardSignature = at::Tensor(const at::Tensor&, const at::Tensor&, int64_t, int64_t, double, int64_t, bool);
-using OutSignature = at::Tensor&(const at::Tensor&, const at::Tensor&, int64_t, int64_t, double, int64_t, bool,
-                                 at::Tensor&);
 using BackwardSignature = at::Tensor(const at::Tensor&, const at::Tensor&, c10::SymIntArrayRef, int64_t, int64_t,
                                      double, int64_t, bool);
 
@@ -152,14 +150,6 @@ at::Tensor backward_autograd(const at::Tensor& grad_output, const at::Tensor& ro
 
 at::Tensor roi_align(const at::Tensor& features, const at::Tensor& rois, const RoiAlignOptions& options) {
   return call_forward(features, rois, options);
-}
-
-void roi_align_out(const at::Tensor& output, const at::Tensor& features, const at::Tensor& rois,
-                   const RoiAlignOptions& o) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("freqfusion::roi_align", "out").typed<OutSignature>();
-  at::Tensor out = output;
-  op.call(features, rois, o.out_height, o.out_width, o.spatial_scale, o.sampling_ratio, o.aligned, out);
 }
 
 at::Tensor roi_align_backward(const at::Tensor& grad_output, const at::Tensor& rois, at::IntArrayRef sizes,

@@ -6,6 +6,7 @@
 
 #include "native/modules/detection/inputs.h"
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 #include "native/ops/accumulator.h"
 #include "native/ops/group_norm.h"
 
@@ -15,15 +16,6 @@ namespace {
 at::Tensor resized(const at::Tensor& x, ImageSize size) {
   if (x.size(2) == size.height && x.size(3) == size.width) return x;
   return at::upsample_bilinear2d(x, {size.height, size.width}, false, std::nullopt, std::nullopt);
-}
-
-ImageSize size_option(const Options& options, const char* name, ImageSize fallback) {
-  const auto values = options.integers(name, {fallback.height, fallback.width});
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
-                          std::to_string(values.size()) + " numbers, or one below 1");
-  }
-  return {values[0], values[1]};
 }
 
 }  // namespace
@@ -120,7 +112,7 @@ NamedTensors SemanticFpnHead::run(const std::string& method, const NamedTensors&
   outputs.add("logits", forward(levels));
   if (options.has("size")) {
     const at::Tensor& logits = outputs.require("logits");
-    const ImageSize network = size_option(options, "network", {logits.size(2) * 4, logits.size(3) * 4});
+    const ImageSize network = size_option(options, "network", ImageSize{logits.size(2) * 4, logits.size(3) * 4});
     const ImageSize shown = size_option(options, "shown", network);
     if (shown.height > network.height || shown.width > network.width) {
       throw Error::argument("ERR_OPTION_VALUE", "shown", "a size within the network input's",

@@ -6,17 +6,10 @@
 #include <algorithm>
 
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 
 namespace freqfusion {
 namespace {
-
-std::array<double, 3> three_numbers(const Options& options, const char* key, const std::array<double, 3>& fallback) {
-  const auto values = options.numbers(key, {fallback.begin(), fallback.end()});
-  if (values.size() != 3) {
-    throw Error::argument("ERR_OPTION_VALUE", key, "three numbers (RGB)", std::to_string(values.size()));
-  }
-  return {values[0], values[1], values[2]};
-}
 
 int64_t positive(int64_t value, const char* name) {
   if (value < 1 || value > (int64_t{1} << 30)) {
@@ -126,8 +119,8 @@ PreprocessOptions PreprocessOptions::parse(const Options& options) {
     parsed.divisor = positive(multiple.integer("divisor", 32), "multiple.divisor");
     parsed.pad = multiple.choice("how", "stretch", {"stretch", "pad"}) == "pad";
   }
-  parsed.mean = three_numbers(options, "mean", parsed.mean);
-  parsed.std = three_numbers(options, "std", parsed.std);
+  parsed.mean = numbers_option(options, "mean", parsed.mean, "three numbers (RGB)");
+  parsed.std = numbers_option(options, "std", parsed.std, "three numbers (RGB)");
   for (const double value : parsed.std) {
     if (!(value > 0)) throw Error::argument("ERR_OPTION_VALUE", "std", "positive numbers", std::to_string(value));
   }

@@ -5,18 +5,10 @@
 #include <string>
 
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 
 namespace freqfusion {
 namespace {
-
-ImageSize parse_size(const Options& options, const char* name) {
-  const auto values = options.integers(name, {});
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
-                          std::to_string(values.size()) + " numbers, or one below 1");
-  }
-  return {values[0], values[1]};
-}
 
 // Starts of windows of `crop` that cover `side` at `stride`; the last one ends at the edge.
 std::vector<int64_t> window_starts(int64_t side, int64_t crop, int64_t stride) {
@@ -57,8 +49,8 @@ InferenceOptions InferenceOptions::parse(const Options& options) {
   InferenceOptions parsed;
   parsed.slide = options.choice("mode", "whole", {"whole", "slide"}) == "slide";
   if (parsed.slide) {
-    parsed.crop = parse_size(options, "crop");
-    parsed.stride = parse_size(options, "stride");
+    parsed.crop = size_option(options, "crop");
+    parsed.stride = size_option(options, "stride");
     if (parsed.stride.height > parsed.crop.height || parsed.stride.width > parsed.crop.width) {
       throw Error::argument("ERR_OPTION_VALUE", "stride", "at most the crop (every pixel in a window)",
                             std::to_string(parsed.stride.height) + " x " + std::to_string(parsed.stride.width));

@@ -5,6 +5,7 @@
 #include "native/modules/error.h"
 #include "native/modules/models/inference.h"
 #include "native/modules/network.h"
+#include "native/modules/option_values.h"
 
 namespace freqfusion {
 namespace {
@@ -30,15 +31,6 @@ const LightHamHeadOptions& fitting(const LightHamHeadOptions& head, const MscanO
 at::Tensor optional_input(const NamedTensors& inputs, const char* name) {
   const at::Tensor* found = inputs.find(name);
   return found != nullptr ? *found : at::Tensor();
-}
-
-ImageSize size_option(const Options& options, const char* name, ImageSize fallback) {
-  const auto values = options.integers(name, {fallback.height, fallback.width});
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
-                          std::to_string(values.size()) + " numbers, or one below 1");
-  }
-  return {values[0], values[1]};
 }
 
 struct Outputs {
@@ -92,7 +84,7 @@ NamedTensors SegNeXt::run_forward(const NamedTensors& inputs, const Options& opt
                                     options.boolean("stages", false) ? &stages : nullptr);
   outputs.add("logits", logits);
   if (options.has("size")) {
-    const ImageSize size = size_option(options, "size", {});
+    const ImageSize size = size_option(options, "size");
     outputs.add("segLogit", at::upsample_bilinear2d(logits, {size.height, size.width},
                                                     decode_head_.options().align_corners, std::nullopt, std::nullopt));
   }
@@ -147,7 +139,7 @@ NamedTensors SegNeXt::run_postprocess(const NamedTensors& inputs, const Options&
   if (!logits.is_floating_point()) {
     throw Error::argument("ERR_DTYPE", "logits", "a floating dtype", dtype_text(logits.scalar_type()));
   }
-  const ImageSize network = size_option(options, "network", {logits.size(2), logits.size(3)});
+  const ImageSize network = size_option(options, "network", ImageSize{logits.size(2), logits.size(3)});
   const ImageSize content = size_option(options, "content", network);
   if (content.height > network.height || content.width > network.width) {
     throw Error::argument("ERR_OPTION_VALUE", "content", "a size within the network input's",
