@@ -7,7 +7,7 @@ set(addon_objects $<TARGET_OBJECTS:freqfusion>)
 # The policy by itself, as a program. Compiled again: the addon's objects have Node-API's inline functions in them, by
 # way of its precompiled header.
 add_executable(freqfusion_device_test EXCLUDE_FROM_ALL test/native/device_test.cc
-  native/node/device_stream.cc native/node/graph_cache.cc native/node/transfers.cc)
+  native/node/allocator.cc native/node/device_stream.cc native/node/graph_cache.cc native/node/transfers.cc)
 target_link_libraries(freqfusion_device_test PRIVATE freqfusion_modules freqfusion_ops ff::torch)
 if(NOT APPLE)
   # libtorch's own OpenMP runtime is found by way of libtorch, as in the addon.

@@ -16,7 +16,7 @@ export type DeviceMemoryStats = NativeDeviceMemory;
 
 /** Narrows a value to a device name, or throws ERR_DEVICE. */
 export function checkDevice(value: unknown, name = 'device'): Device {
-  if (typeof value === 'string' && /^(cpu|cuda(:\d{1,3})?)$/.test(value)) return value as Device;
+  if (typeof value === 'string' && /^(cpu|cuda(:(0|[1-9]\d{0,2}))?)$/.test(value)) return value as Device;
   throw invalidArgument('ERR_DEVICE', name, "'cpu', 'cuda' or 'cuda:N'", value);
 }
 

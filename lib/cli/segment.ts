@@ -7,7 +7,7 @@ import { CliError } from './exit';
 import { addImageRunOptions, type ImageRunFlags, runImages } from './image-run';
 import { listImages } from './inputs';
 import { addModelOptions, type ModelFlags, modelFrom } from './model-options';
-import { number, parseSize } from './options';
+import { integer, number, parseSize } from './options';
 import { percent, print, seconds, table } from './output';
 import { planOutputs } from './outputs';
 
@@ -21,6 +21,7 @@ export interface InferenceFlags {
 interface SegmentFlags extends ModelFlags, ImageRunFlags, InferenceFlags {
   format: SegmentFormat;
   opacity?: number;
+  batch: number;
 }
 
 const SEGMENT_FORMATS = ['overlay', 'labels', 'logits'] as const;
@@ -47,7 +48,8 @@ export function addSegment(program: Command): void {
       'a file for one image, a folder for many (made where it is missing)',
     )
     .addOption(new Option('--format <format>', 'what to write').choices(SEGMENT_FORMATS).default('overlay'))
-    .option('--opacity <share>', 'how strongly an overlay covers the image, 0 to 1', number(0, 1));
+    .option('--opacity <share>', 'how strongly an overlay covers the image, 0 to 1', number(0, 1))
+    .option('--batch <count>', 'images that go through the network together', integer(1, 1024), 1);
   addModelOptions(addImageRunOptions(addInferenceOptions(command)))
     .addHelpText(
       'after',
@@ -93,6 +95,7 @@ async function segment(args: readonly string[], flags: SegmentFlags): Promise<nu
     results: (model, images, signal) =>
       model.segmentAll(images, {
         signal,
+        batch: flags.batch,
         continueOnError: flags.continueOnError ?? false,
         outputs: format === 'logits' ? ['logits'] : [],
         ...(inference === undefined ? {} : { inference }),

@@ -6,10 +6,10 @@ import type { PreprocessOptions } from '../modules/segmentation-options';
 import type { DetectorOutput, TwoStageDetector } from '../modules/two-stage-detector';
 import { type Tensor, tensor } from '../tensor';
 import { checkPreprocess } from './config-file';
-import { type Decoded, decodeAhead } from './decode-ahead';
 import { DetectionMask } from './detection-mask';
 import { type Detection, type DetectionBox, DetectionResult } from './detection-result';
 import type { DetectionTask } from './detector-config';
+import { type BatchOptions, inferBatches, type ReadyImage } from './image-batches';
 import { LoadedModel, type LoadedModelInit } from './loaded-model';
 import type { LoadedInfo } from './loading';
 import { PanopticMap } from './panoptic-map';
@@ -40,13 +40,7 @@ export interface DetectOptions extends DecodeOptions, DetectionThresholds {
 }
 
 /** Options of {@link DetectionModel.detectAll}. */
-export interface DetectAllOptions extends Omit<DetectOptions, 'onProgress'> {
-  /** Images that go through the network together; a result does not depend on it. Default 1. */
-  batch?: number;
-  /** Report an image that fails as a result with `error` and go on. Default false: throw. */
-  continueOnError?: boolean;
-  onProgress?: (progress: { done: number; total: number | undefined; input: ImageInput }) => void;
-}
+export interface DetectAllOptions extends Omit<DetectOptions, 'onProgress'>, BatchOptions {}
 
 /** One image of {@link DetectionModel.detectAll}: its result, or the error where errors do not end the run. */
 export type DetectedImage =
@@ -106,7 +100,7 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
     const decoded = await decodeImage(image, options);
     const milliseconds = performance.now() - started;
     options.onProgress?.({ stage: 'decode', milliseconds });
-    const [result] = await this.#infer([{ image: decoded, milliseconds }], request);
+    const [result] = await this.#infer([{ ok: true, image: decoded, milliseconds }], request);
     options.onProgress?.({ stage: 'inference', milliseconds: result!.timing.inference });
     return result!;
   }
@@ -120,28 +114,14 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
     images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
     options: DetectAllOptions = {},
   ): AsyncGenerator<DetectedImage, void, undefined> {
-    const { continueOnError = false, onProgress, batch = 1, ...rest } = options;
-    if (!Number.isInteger(batch) || batch < 1 || batch > 1024) {
-      throw invalidArgument('ERR_RANGE', 'batch', 'an integer from 1 to 1024', batch);
-    }
-    const request = this.#request(rest);
-    const total = Array.isArray(images) ? images.length : undefined;
-    const fatal = () => !continueOnError || options.signal?.aborted === true || this.disposed;
-    let index = 0;
-    for await (const jobs of decodeAhead(images, rest, batch)) {
-      const decoded = await Promise.all(jobs.map(({ result }) => result));
-      const outcomes = await this.#inferAll(decoded, request, fatal);
-      for (const [i, outcome] of outcomes.entries()) {
-        const { input } = jobs[i]!;
-        const item: DetectedImage = { index, input, ...outcome };
-        index += 1;
-        onProgress?.({ done: index, total, input });
-        yield item;
-      }
-    }
+    const request = this.#request(options);
+    yield* inferBatches(images, options, {
+      infer: (ready) => this.#infer(ready, request),
+      ended: () => options.signal?.aborted === true || this.disposed,
+    });
   }
 
-  #request(options: DetectOptions | Omit<DetectAllOptions, 'onProgress'>): Request {
+  #request(options: Omit<DetectOptions, 'onProgress'>): Request {
     this.checkLive();
     const { preprocess = this.info.preprocess, signal } = options;
     return {
@@ -151,38 +131,10 @@ export class DetectionModel<Network extends DetectorNetwork = TwoStageDetector> 
     };
   }
 
-  /** Infers what was decoded; without `fatal`, what fails becomes an outcome. */
-  async #inferAll(decoded: readonly Decoded[], request: Request, fatal: () => boolean): Promise<Outcome[]> {
-    const failed = decoded.find((each) => !each.ok);
-    if (failed !== undefined && fatal()) throw (failed as { error: unknown }).error;
-    const good = decoded.filter((each) => each.ok);
-    let outcomes: Outcome[];
-    try {
-      const results = await this.#infer(good, request);
-      outcomes = results.map((result, i) => ({ image: good[i]!.image, result }));
-    } catch (error) {
-      if (fatal()) throw error;
-      outcomes = good.length === 1 ? [{ error }] : await this.#inferSingly(good, request, fatal);
-    }
-    return decoded.map((each) => (each.ok ? outcomes.shift()! : { error: each.error }));
-  }
-
-  /** A batch again, image by image, after it failed as a whole. */
-  async #inferSingly(
-    images: readonly (Decoded & { ok: true })[],
-    request: Request,
-    fatal: () => boolean,
-  ): Promise<Outcome[]> {
-    const outcomes: Outcome[] = [];
-    for (const each of images) outcomes.push(...(await this.#inferAll([each], request, fatal)));
-    return outcomes;
-  }
-
   async #infer(
-    images: readonly { image: DecodedImage; milliseconds: number }[],
+    images: readonly ReadyImage[],
     { preprocess, testCfg, signal }: Request,
   ): Promise<DetectionResult[]> {
-    if (images.length === 0) return [];
     const begun = performance.now();
     const pixels: Tensor<'uint8'>[] = [];
     try {
@@ -241,10 +193,6 @@ interface Request {
   readonly testCfg: DetectorTestOptions;
   readonly signal: AbortSignal | undefined;
 }
-
-type Outcome =
-  | { readonly image: DecodedImage; readonly result: DetectionResult }
-  | { readonly error: unknown };
 
 /** The thresholds by the reference's names, for the part of the network that they concern. */
 function testSettings(options: DetectionThresholds, task: DetectionTask): DetectorTestOptions {

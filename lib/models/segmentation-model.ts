@@ -1,11 +1,11 @@
 import { invalidArgument } from '../errors';
 import { decodeImage } from '../image/decode';
 import type { DecodedImage, DecodeOptions, ImageInput } from '../image/types';
-import type { InferenceOptions, PreprocessOptions, SegNeXt } from '../modules/segnext';
+import type { InferenceOptions, PreprocessOptions, SegmentationTensors, SegNeXt } from '../modules/segnext';
 import { type Tensor, tensor } from '../tensor';
 import { checkInference } from './config';
 import { checkPreprocess } from './config-file';
-import { decodeAhead } from './decode-ahead';
+import { type BatchOptions, inferBatches, type ReadyImage } from './image-batches';
 import { LoadedModel, type LoadedModelInit } from './loaded-model';
 import type { LoadedInfo } from './loading';
 import { SegmentationMap } from './segmentation-map';
@@ -34,11 +34,7 @@ export interface SegmentOptions extends DecodeOptions {
 }
 
 /** Options of {@link SegmentationModel.segmentAll}. */
-export interface SegmentAllOptions extends Omit<SegmentOptions, 'onProgress'> {
-  /** Report an image that fails as a result with `error` and go on. Default false: throw. */
-  continueOnError?: boolean;
-  onProgress?: (progress: { done: number; total: number | undefined; input: ImageInput }) => void;
-}
+export interface SegmentAllOptions extends Omit<SegmentOptions, 'onProgress'>, BatchOptions {}
 
 /** One image of {@link SegmentationModel.segmentAll}: its map, or the error where errors do not end the run. */
 export type SegmentedImage =
@@ -63,18 +59,25 @@ export interface ModelInfo extends LoadedInfo {
   readonly inference: InferenceOptions;
 }
 
+/** What is needed of a network: a {@link SegNeXt} is one. */
+export type SegmentationNetwork = Pick<SegNeXt, 'segment' | 'dispose' | 'disposed'>;
+
 /** @internal */
-export interface SegmentationModelInit extends LoadedModelInit<SegNeXt, ModelInfo> {
+export interface SegmentationModelInit<Network extends SegmentationNetwork = SegNeXt>
+  extends LoadedModelInit<Network, ModelInfo> {
   readonly nmfBases: Tensor | undefined;
 }
 
 /** A network that gives every pixel of an image a class, with all that it needs to be used. Made by `loadModel`. */
-export class SegmentationModel extends LoadedModel<SegNeXt, ModelInfo> {
+export class SegmentationModel<Network extends SegmentationNetwork = SegNeXt> extends LoadedModel<
+  Network,
+  ModelInfo
+> {
   protected readonly what = 'segmentation model';
   readonly #nmfBases: Tensor | undefined;
 
   /** @internal */
-  constructor({ nmfBases, ...init }: SegmentationModelInit) {
+  constructor({ nmfBases, ...init }: SegmentationModelInit<Network>) {
     super(init);
     this.#nmfBases = nmfBases;
   }
@@ -89,37 +92,36 @@ export class SegmentationModel extends LoadedModel<SegNeXt, ModelInfo> {
     const request = this.#request(options);
     const started = performance.now();
     const decoded = await decodeImage(image, options);
-    return this.#infer(decoded, started, request);
+    const milliseconds = performance.now() - started;
+    options.onProgress?.({ stage: 'decode', milliseconds });
+    const [map] = await this.#infer([{ ok: true, image: decoded, milliseconds }], request);
+    options.onProgress?.({ stage: 'inference', milliseconds: map!.timing.inference });
+    return map!;
   }
 
   /**
-   * Segments many images, one after the other; the next is decoded while the network works. Results come in order and
-   * carry the decoded image, so that an overlay need not decode it again. Throws as {@link segment} does, unless
-   * `continueOnError` is set.
+   * Segments many images, `batch` at a time; those of a batch that have the same size go through the network together,
+   * and the next are decoded while it works. Results come in order and carry the decoded image, so that an overlay need
+   * not decode it again. Throws as {@link segment} does, unless `continueOnError` is set; an image that fails takes none
+   * of its batch with it then. Logits and probabilities of images that went together lie in one piece of memory, which
+   * goes with the last of their maps.
    */
   async *segmentAll(
     images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
     options: SegmentAllOptions = {},
   ): AsyncGenerator<SegmentedImage, void, undefined> {
-    const { continueOnError = false, onProgress, ...rest } = options;
-    const request = this.#request(rest);
-    const total = Array.isArray(images) ? images.length : undefined;
-    let index = 0;
-    for await (const jobs of decodeAhead(images, rest)) {
-      const { input, started, result } = jobs[0]!;
-      let item: SegmentedImage;
-      try {
-        const decoded = await result;
-        if (!decoded.ok) throw decoded.error;
-        const map = await this.#infer(decoded.image, started, { ...request, decode: decoded.milliseconds });
-        item = { index, input, image: decoded.image, map };
-      } catch (error) {
-        if (!continueOnError || options.signal?.aborted || this.disposed) throw error;
-        item = { index, input, error };
+    const request = this.#request(options);
+    const items = inferBatches(images, options, {
+      infer: (ready) => this.#infer(ready, request),
+      key: ({ width, height }) => `${width} x ${height}`,
+      ended: () => options.signal?.aborted === true || this.disposed,
+    });
+    for await (const item of items) {
+      if ('error' in item) yield item;
+      else {
+        const { result: map, ...rest } = item;
+        yield { ...rest, map };
       }
-      index += 1;
-      onProgress?.({ done: index, total, input });
-      yield item;
     }
   }
 
@@ -128,7 +130,7 @@ export class SegmentationModel extends LoadedModel<SegNeXt, ModelInfo> {
     this.#nmfBases?.dispose();
   }
 
-  #request(options: SegmentOptions | Omit<SegmentAllOptions, 'onProgress' | 'continueOnError'>): Request {
+  #request(options: Omit<SegmentOptions, 'onProgress'>): Request {
     this.checkLive();
     const {
       outputs = [],
@@ -152,17 +154,16 @@ export class SegmentationModel extends LoadedModel<SegNeXt, ModelInfo> {
       inference: checkInference(inference),
       preprocess: checkPreprocess(preprocess),
       signal,
-      onProgress: 'onProgress' in options ? options.onProgress : undefined,
     };
   }
 
-  async #infer(image: DecodedImage, started: number, request: Request): Promise<SegmentationMap> {
-    const { outputs, inference, preprocess, signal, onProgress } = request;
-    const decode = request.decode ?? performance.now() - started;
-    onProgress?.({ stage: 'decode', milliseconds: decode });
+  /** Takes images of one size through the network. */
+  async #infer(
+    images: readonly ReadyImage[],
+    { outputs, inference, preprocess, signal }: Request,
+  ): Promise<SegmentationMap[]> {
     const begun = performance.now();
-    const { width, height } = image;
-    using pixels = tensor(image.data, [height, width, 3], { dtype: 'uint8', share: true });
+    using pixels = pixelsOf(images.map(({ image }) => image));
     const result = await this.network.segment(pixels, {
       preprocess,
       inference,
@@ -176,21 +177,23 @@ export class SegmentationModel extends LoadedModel<SegNeXt, ModelInfo> {
       cudaGraph: this.cudaGraph,
       signal,
     });
-    using labels = result.labels as Tensor<'uint8' | 'int32'>;
-    using scores = result.scores as Tensor<'float32'> | undefined;
-    const [labelData, scoreData] = await Promise.all([labels.data(), scores?.data()]);
-    const inferred = performance.now() - begun;
-    onProgress?.({ stage: 'inference', milliseconds: inferred });
-    return new SegmentationMap({
-      width,
-      height,
-      labels: labelData as Uint8Array | Int32Array,
-      classes: this.classes,
-      palette: this.palette,
-      timing: { decode, inference: inferred, total: decode + inferred },
-      logits: result.logits as Tensor<'float32'> | undefined,
-      probabilities: result.probabilities as Tensor<'float32'> | undefined,
-      scores: scoreData,
+    const each = images.length === 1 ? [result] : separate(result, images.length);
+    const read = await readMaps(each);
+    const inferred = (performance.now() - begun) / images.length;
+    return images.map(({ image: { width, height }, milliseconds: decode }, i) => {
+      const { classes, palette } = this;
+      const timing = { decode, inference: inferred, total: decode + inferred };
+      const { logits, probabilities } = each[i]!;
+      return new SegmentationMap({
+        width,
+        height,
+        classes,
+        palette,
+        timing,
+        logits,
+        probabilities,
+        ...read[i]!,
+      });
     });
   }
 }
@@ -200,7 +203,45 @@ interface Request {
   readonly inference: InferenceOptions;
   readonly preprocess: PreprocessOptions;
   readonly signal: AbortSignal | undefined;
-  readonly onProgress: SegmentOptions['onProgress'] | undefined;
-  /** Milliseconds of decoding, where it ran beside another image's inference. */
-  readonly decode?: number;
+}
+
+/** The pixels of one image [H, W, 3], or of several of one size [N, H, W, 3]. */
+function pixelsOf(images: readonly DecodedImage[]): Tensor<'uint8'> {
+  const { width, height, data } = images[0]!;
+  if (images.length === 1) return tensor(data, [height, width, 3], { dtype: 'uint8', share: true });
+  const all = new Uint8Array(images.length * data.length);
+  for (const [i, image] of images.entries()) all.set(image.data, i * data.length);
+  return tensor(all, [images.length, height, width, 3], { dtype: 'uint8', share: true });
+}
+
+/** The results of every image of a batch, as views of the batch's. */
+function separate(batch: SegmentationTensors, count: number): SegmentationTensors[] {
+  const each = Array.from({ length: count }, (): Record<string, Tensor> => ({}));
+  for (const [name, all] of Object.entries(batch)) {
+    for (const [i, one] of each.entries()) {
+      using part = all.slice(0, i, i + 1);
+      one[name] = part.reshape(all.shape.slice(1));
+    }
+    all.dispose();
+  }
+  return each;
+}
+
+/** Copies labels and scores out of native memory, and frees them there. */
+async function readMaps(
+  maps: readonly SegmentationTensors[],
+): Promise<{ labels: Uint8Array | Int32Array; scores: Float32Array | undefined }[]> {
+  try {
+    return await Promise.all(
+      maps.map(async ({ labels, scores }) => {
+        const [labelData, scoreData] = await Promise.all([labels!.data(), scores?.data()]);
+        return { labels: labelData, scores: scoreData };
+      }),
+    );
+  } catch (error) {
+    for (const { logits, probabilities } of maps) for (const each of [logits, probabilities]) each?.dispose();
+    throw error;
+  } finally {
+    for (const { labels, scores } of maps) for (const each of [labels, scores]) each?.dispose();
+  }
 }

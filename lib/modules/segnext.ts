@@ -60,7 +60,7 @@ export interface PostprocessOptions extends JobOptions {
   outputs?: Omit<SegmentationRequest, 'logits'>;
 }
 
-/** What was asked of a segmentation; of {@link SegNeXt.postprocess} with a leading batch dimension. */
+/** What was asked of a segmentation; of a batch, and of {@link SegNeXt.postprocess}, with a leading dimension N. */
 export interface SegmentationTensors {
   /** Class of every pixel [H, W]; int32 above 256 classes. */
   labels?: Tensor<'uint8' | 'int32'>;
@@ -117,16 +117,20 @@ export class SegNeXt extends Module {
   }
 
   /**
-   * Segments an image in one native job: preprocessing, the network, resizing to the image's own size, argmax. Logits
-   * of all classes at the image's size are never held, unless probabilities are asked for.
+   * Segments an image, or images of one size together, in one native job: preprocessing, the network, resizing to the
+   * image's own size, argmax. Logits of all classes at the image's size are never held, unless probabilities are asked
+   * for. An image's result does not depend on the others of its batch, but for float rounding.
    *
-   * @param image uint8 [H, W, 3], RGB, on the CPU whatever the module's device
+   * @param image uint8 [H, W, 3] or [N, H, W, 3], RGB, on the CPU whatever the module's device
    * @throws ArgumentError ERR_TYPE, ERR_SHAPE, ERR_DTYPE, ERR_DEVICE; ERR_OPTION_VALUE and its like for wrong options;
    *   ERR_NOT_SUPPORTED for logits of anything but one whole view; AbortError ERR_ABORTED
    */
   async segment(image: Tensor<'uint8'>, options: SegNeXtSegmentOptions = {}): Promise<SegmentationTensors> {
     const { preprocess = {}, inference = {}, outputs = {}, nmfBases, signal, cudaGraph } = options;
-    checkTensor(image, 'image', { rank: 3, dtype: ['uint8'] });
+    const pixels = checkTensor(image, 'image', { dtype: ['uint8'] });
+    if (pixels.rank !== 3 && pixels.rank !== 4) {
+      throw invalidArgument('ERR_SHAPE', 'image', 'a tensor [H, W, 3] or [N, H, W, 3]', pixels.shape);
+    }
     const given = { preprocess, inference, outputs } as unknown as OptionRecord;
     const run = { signal, cudaGraph };
     return (await this.run('segment', { image, ...checkBases(nmfBases) }, given, run)) as never;

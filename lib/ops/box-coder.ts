@@ -55,7 +55,7 @@ function checkFours(tensor: Tensor, name: string): void {
  *
  * @param rois [..., 4]: x1, y1, x2, y2
  * @param deltas [..., 4 * C], C deltas a box
- * @returns [..., 4 * C]
+ * @returns [..., 4 * C]; float32 (float64 for float64 boxes)
  * @throws ArgumentError ERR_SHAPE, ERR_DTYPE, ERR_DEVICE, ERR_RANGE, ERR_TYPE; AbortError ERR_ABORTED
  *
  * Source: Fast R-CNN, ICCV 2015 (mmdet DeltaXYWHBBoxCoder).
@@ -64,7 +64,7 @@ export async function delta2bbox<D extends DType>(
   rois: Tensor<D>,
   deltas: Tensor<D>,
   options: BoxDecoderOptions = {},
-): Promise<Tensor<D>> {
+): Promise<Tensor<BoxType<D>>> {
   const { maxShape = null } = options;
   const resolved = {
     ...scaling(options),
@@ -83,7 +83,7 @@ export async function delta2bbox<D extends DType>(
     throw invalidArgument('ERR_SHAPE', 'deltas', `shape [${[...outer, '4 * C'].join(', ')}]`, deltas.shape);
   }
   const { output } = await runOperator<'output'>('delta2bbox', { rois, deltas }, resolved, options);
-  return output as Tensor<D>;
+  return output as Tensor<BoxType<D>>;
 }
 
 /**

@@ -125,6 +125,9 @@ export async function maskRuns(masks: Tensor, boxes: Tensor, options: MaskRunsOp
     );
   }
   checkMasks(masks, boxes);
+  if (masks.dtype !== 'float64' && !(Math.fround(threshold) > 0 && Number.isFinite(Math.fround(threshold)))) {
+    throw invalidArgument('ERR_RANGE', 'threshold', 'a number above 0 in float32', threshold);
+  }
   const found = await runOperator<'runs' | 'starts' | 'areas'>(
     'mask_runs',
     { masks, boxes },

@@ -59,7 +59,8 @@ export const SEGMENT: Task<SegmentationModel, SegmentRequestOptions, Segmentatio
     const outcomes: Outcome<Prediction<SegmentationMap>>[] = [];
     try {
       const inputs = images.map(({ image }) => image);
-      for await (const each of model.segmentAll(inputs, { ...options, continueOnError: true })) {
+      const all = model.segmentAll(inputs, { ...options, batch: images.length, continueOnError: true });
+      for await (const each of all) {
         const image = images[each.index]!.keepImage ? each.image : undefined;
         outcomes.push(
           each.error === undefined

@@ -74,11 +74,15 @@ void Module::notify_changed() {
 
 void Module::to(std::optional<at::Device> device, std::optional<at::ScalarType> dtype) {
   notify_changed();
-  for (const StateEntry& entry : state()) {
-    at::Tensor& value = *entry.value;
+  const std::vector<StateEntry> entries = state();
+  // All of them, or none where memory runs out on the way.
+  std::vector<at::Tensor> moved;
+  for (const StateEntry& entry : entries) {
+    const at::Tensor& value = *entry.value;
     const at::ScalarType wanted = dtype && value.is_floating_point() ? *dtype : value.scalar_type();
-    value = value.to(device.value_or(value.device()), wanted);
+    moved.push_back(value.to(device.value_or(value.device()), wanted));
   }
+  for (size_t i = 0; i < entries.size(); ++i) *entries[i].value = std::move(moved[i]);
 }
 
 void Module::initialize(uint64_t) {

@@ -55,7 +55,7 @@ class Module {
   // Copies values into parameters and buffers by full name, converting dtype and device, then calls `loaded` on
   // every module. ERR_STATE_KEY for an unknown name, ERR_STATE_SHAPE for another shape; then nothing is copied.
   void load(const NamedTensors& values);
-  // Moves parameters and buffers; integer buffers keep their dtype.
+  // Moves parameters and buffers, all of them or none where it fails; integer buffers keep their dtype.
   void to(std::optional<at::Device> device, std::optional<at::ScalarType> dtype);
   // The reference's initialisation, deterministic for a seed (ERR_NOT_SUPPORTED where a module has none).
   virtual void initialize(uint64_t seed);

@@ -5,6 +5,7 @@ add_library(freqfusion_modules OBJECT
   ${modules}/module.cpp
   ${modules}/network.cpp
   ${modules}/options.cpp
+  ${modules}/option_values.cpp
   ${modules}/registry.cpp
   ${modules}/folding.cpp
   ${modules}/layers.cpp

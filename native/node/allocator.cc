@@ -15,6 +15,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace freqfusion::node {
@@ -63,10 +64,11 @@ class CachingAllocator final : public c10::Allocator {
     keep_at_most(0);
   }
   // What was needed before the last trimming still counts in the next one: a pause between two images is no reason to
-  // get the second one's memory anew.
+  // get the second one's memory anew. Nor are the pauses of several queues, of which one alone has worked.
   void trim() {
     std::lock_guard lock(mutex_);
     keep_at_most(limits_.least);
+    if (!std::exchange(used_, false)) return;
     most_before_ = most_.exchange(allocated_.load());
   }
 
@@ -126,6 +128,7 @@ class CachingAllocator final : public c10::Allocator {
 
   void* take_cached(size_t capacity) {
     std::lock_guard lock(mutex_);
+    used_ = true;
     const auto found = free_.find(capacity);
     if (found == free_.end() || found->second.blocks.empty()) return nullptr;
     void* block = found->second.blocks.back();
@@ -169,6 +172,7 @@ class CachingAllocator final : public c10::Allocator {
   std::map<size_t, FreeBlocks> free_;  // by capacity
   size_t cached_ = 0;
   uint64_t clock_ = 0;
+  bool used_ = false;  // by a block that is worth keeping, since the last trimming
   std::atomic<int64_t> allocated_{0};
   std::atomic<int64_t> most_{0};  // that was in use at once since the cache was last trimmed
   int64_t most_before_ = 0;       // and between the two trimmings before

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 #include "native/ops/anchors.h"
 #include "native/ops/box_coder.h"
 #include "native/ops/mask_paste.h"
@@ -33,14 +34,6 @@ RoiAlignOptions roi_align_options(const Options& options) {
   parsed.sampling_ratio = options.integer("samplingRatio", parsed.sampling_ratio);
   parsed.aligned = options.boolean("aligned", parsed.aligned);
   return parsed;
-}
-
-std::array<double, 4> four_numbers(const Options& options, const char* key, const std::array<double, 4>& fallback) {
-  const auto values = options.numbers(key, {fallback.begin(), fallback.end()});
-  if (values.size() != 4) {
-    throw Error::argument("ERR_OPTION_VALUE", key, "four numbers", std::to_string(values.size()));
-  }
-  return {values[0], values[1], values[2], values[3]};
 }
 
 }  // namespace
@@ -129,8 +122,8 @@ NamedTensors run_mask_runs(const NamedTensors& in, const Options& options) {
 NamedTensors run_delta2bbox(const NamedTensors& in, const Options& options) {
   options.reject_unknown({"means", "stds", "maxShape", "whRatioClip", "clipBorder", "addCenterClamp", "centerClamp"});
   BoxCoderOptions parsed;
-  parsed.means = four_numbers(options, "means", parsed.means);
-  parsed.stds = four_numbers(options, "stds", parsed.stds);
+  parsed.means = numbers_option(options, "means", parsed.means, "four numbers");
+  parsed.stds = numbers_option(options, "stds", parsed.stds, "four numbers");
   if (options.has("maxShape")) {
     const auto sides = options.numbers("maxShape", {});
     if (sides.size() != 2) {
@@ -148,8 +141,8 @@ NamedTensors run_delta2bbox(const NamedTensors& in, const Options& options) {
 NamedTensors run_bbox2delta(const NamedTensors& in, const Options& options) {
   options.reject_unknown({"means", "stds"});
   BoxCoderOptions parsed;
-  parsed.means = four_numbers(options, "means", parsed.means);
-  parsed.stds = four_numbers(options, "stds", parsed.stds);
+  parsed.means = numbers_option(options, "means", parsed.means, "four numbers");
+  parsed.stds = numbers_option(options, "stds", parsed.stds, "four numbers");
   return named({{"output", bbox2delta(in.require("rois"), in.require("boxes"), parsed)}});
 }
 

@@ -3,10 +3,15 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <limits>
+#include <string_view>
 
 namespace freqfusion::node {
 namespace {
+
+std::string name_of(int index) { return "cuda:" + std::to_string(index); }
 
 std::string gigabytes(int64_t bytes) {
   char text[32];
@@ -26,15 +31,59 @@ std::string shortage_text(const std::string& device, int64_t requested, const De
          " reserved by this process";
 }
 
-// cuDNN, cuBLAS and CUDA itself allocate beside libtorch's allocator; only the words of their errors say so.
+// The N of "cuda:N", 0 of "cuda". libtorch's own reading lets any number wrap to eight bits.
+int gpu_of(const std::string& name) {
+  constexpr std::string_view start = "cuda:";
+  if (name == "cuda") return 0;
+  int index = -1;
+  if (name.rfind(start, 0) == 0) {
+    const char *digits = name.data() + start.size(), *end = name.data() + name.size();
+    const auto [stop, failure] = std::from_chars(digits, end, index);
+    const bool number = stop == end && end > digits && (end - digits == 1 ? *digits >= '0' : *digits > '0');
+    if (failure == std::errc::result_out_of_range && number) return std::numeric_limits<int>::max();
+    if (failure != std::errc() || !number) index = -1;
+  }
+  if (index < 0) throw Error::argument("ERR_DEVICE", "device", "cpu, cuda or cuda:N", name);
+  return index;
+}
+
+Error lost_error(int index, const std::string& reason) {
+  return Error("ERR_CUDA_DEVICE_LOST", name_of(index) + " has failed (" + reason +
+                                           ") and does no more work in this process: start it again. The CPU and other "
+                                           "devices go on");
+}
+
+DeviceMemory memory_if_known(DeviceRuntime& runtime, int index) {
+  try {
+    return runtime.memory(index);
+  } catch (const c10::Error&) {
+    return {};
+  }
+}
+
+// The stream, and with it all that CUDA sets up on a device at its first use.
+std::shared_ptr<DeviceStream> open_stream(DeviceRuntime& runtime, int index) {
+  if (const auto reason = runtime.lost(index)) throw lost_error(index, *reason);
+  try {
+    auto stream = std::make_shared<DeviceStream>(runtime, index);
+    stream->make_current();
+    return stream;
+  } catch (const c10::Error& error) {
+    const std::string words = error.what_without_backtrace();
+    if (says_out_of_memory(words)) throw DeviceMemoryError(name_of(index), 0, memory_if_known(runtime, index));
+    throw Error::argument("ERR_DEVICE", "device", "a GPU that can be used",
+                          name_of(index) + " (" + words.substr(0, words.find('\n')) + ')');
+  }
+}
+
+}  // namespace
+
 bool says_out_of_memory(const std::string& message) {
   for (const char* words : {"CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"}) {
     if (message.find(words) != std::string::npos) return true;
   }
   return false;
 }
-
-}  // namespace
 
 void DeviceRuntime::lose(int index, const std::string& reason) {
   std::lock_guard lock(mutex_);
@@ -101,9 +150,7 @@ void DeviceStream::retry(const std::function<void()>& work) {
 void DeviceStream::check_alive() {
   const auto reason = runtime_.lost(index_);
   if (!reason) return;
-  throw Error("ERR_CUDA_DEVICE_LOST", name() + " has failed (" + *reason +
-                                          ") and does no more work in this process: start it again. The CPU and other "
-                                          "devices go on");
+  throw lost_error(index_, *reason);
 }
 
 std::unique_ptr<DeviceGraph> DeviceStream::capture(const std::function<void()>& work) {
@@ -133,9 +180,7 @@ std::shared_ptr<DeviceStream> DeviceStreams::on(c10::Device device) {
   for (const auto& stream : streams_) {
     if (stream->index() == wanted) return stream;
   }
-  streams_.push_back(std::make_shared<DeviceStream>(*runtime_, wanted));
-  streams_.back()->make_current();
-  return streams_.back();
+  return streams_.emplace_back(open_stream(*runtime_, wanted));
 }
 
 void DeviceStreams::make_current() const {
@@ -149,19 +194,19 @@ std::vector<std::shared_ptr<DeviceStream>> DeviceStreams::all() const {
 }
 
 c10::Device choose_device(const std::string& name, std::optional<int> count) {
-  const c10::Device device(name);
-  if (!device.is_cuda()) return device;
+  if (name == "cpu") return c10::kCPU;
+  const int index = gpu_of(name);
   if (!count) throw Error::argument("ERR_DEVICE", "device", "a device that this libtorch supports (cpu)", name);
   if (*count == 0) {
     throw Error::argument("ERR_DEVICE", "device", "cpu (libtorch has CUDA, but finds no GPU or no driver)", name);
   }
-  if (device.index() >= *count) {
+  if (index >= *count) {
     const std::string there =
         *count == 1 ? "cuda:0, the one GPU there is"
                     : "one of the " + std::to_string(*count) + " GPUs cuda:0 to cuda:" + std::to_string(*count - 1);
     throw Error::argument("ERR_DEVICE", "device", there, name);
   }
-  return {c10::kCUDA, std::max<c10::DeviceIndex>(device.index(), 0)};
+  return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
 }  // namespace freqfusion::node

@@ -30,6 +30,10 @@ class DeviceMemoryError : public Error {
   int64_t requested_, free_, reserved_;
 };
 
+// Whether an error's words say that the device has no memory left: cuDNN, cuBLAS and CUDA itself allocate beside
+// libtorch's allocator.
+bool says_out_of_memory(const std::string& message);
+
 // Something that holds device memory and can do without it.
 class DeviceCache {
  public:
@@ -92,7 +96,8 @@ class DeviceStreams {
  public:
   explicit DeviceStreams(DeviceRuntime* runtime = device_runtime()) : runtime_(runtime) {}
 
-  // Null for the CPU. JavaScript thread only, whose current stream a new one becomes at once.
+  // Null for the CPU. JavaScript thread only, whose current stream a new one becomes at once. Where a GPU cannot be
+  // set up: ERR_DEVICE, ERR_CUDA_OUT_OF_MEMORY, ERR_CUDA_DEVICE_LOST.
   std::shared_ptr<DeviceStream> on(c10::Device device);
   // Gives the calling thread all of them as its current streams.
   void make_current() const;
@@ -104,8 +109,8 @@ class DeviceStreams {
   std::vector<std::shared_ptr<DeviceStream>> streams_;
 };
 
-// "cpu", "cuda" or "cuda:N" as a device that is there, or ERR_DEVICE. `count` is that of the CUDA devices; nullopt:
-// this build has no CUDA.
+// "cpu", "cuda" or "cuda:N" (N without leading zeros) as a device that is there, or ERR_DEVICE. `count` is that of the
+// CUDA devices; nullopt: this build has no CUDA.
 c10::Device choose_device(const std::string& name, std::optional<int> count);
 
 }  // namespace freqfusion::node

@@ -43,7 +43,11 @@ void Environment::run_on(c10::Device device, const std::function<void()>& work) 
 
 void Environment::empty_device_caches() {
   const auto streams = streams_->all();
-  if (!streams.empty()) streams.front()->run_beside_queue([&] { streams.front()->runtime().empty_cache(); });
+  if (streams.empty()) return;
+  // It goes over all devices: each asks whether what failed was its own.
+  std::function<void()> work = [&] { streams.front()->runtime().empty_cache(); };
+  for (const auto& stream : streams) work = [stream, inner = std::move(work)] { stream->run_beside_queue(inner); };
+  work();
 }
 
 bool Environment::cancel(uint32_t job, Napi::Env env) {

@@ -13,7 +13,7 @@ namespace {
 std::string kind_of(const std::string& name, const NamedTensors& inputs) {
   std::string kind = name;
   for (const auto& [input, tensor] : inputs.entries()) {
-    kind += '|' + input + ' ' + dtype_text(tensor.scalar_type()) + shape_text(tensor);
+    kind += '|' + input + ' ' + tensor.device().str() + ' ' + dtype_text(tensor.scalar_type()) + shape_text(tensor);
     if (tensor.suggest_memory_format() == at::MemoryFormat::ChannelsLast) kind += " channels-last";
   }
   return kind;
@@ -61,6 +61,7 @@ void GraphCache::capture(Entry& entry, const NamedTensors& inputs, const TensorF
   } catch (const c10::Error& error) {
     if (stream_->runtime().fault(stream_->stream())) throw;
     const std::string words = error.what_without_backtrace();
+    if (says_out_of_memory(words)) throw;
     throw Error("ERR_CUDA_GRAPH", "this computation cannot be captured in a CUDA graph (run it without cudaGraph): " +
                                       words.substr(0, words.find('\n')));
   }

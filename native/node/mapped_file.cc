@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -53,6 +54,8 @@ class Mapping {
 
   uint8_t* data() const { return static_cast<uint8_t*>(data_); }
   size_t size() const { return size_; }
+
+  std::atomic<int64_t> tensors{0};  // over it, that live
 
  private:
   [[noreturn]] static void fail(const std::string& path, const char* step) {
@@ -108,7 +111,7 @@ Napi::Value unmap_file(const Napi::CallbackInfo& info) {
   // The buffer lives until it is collected, which may be long after a model was loaded. Tensors over the file keep
   // their pages: they may have been written to.
   const std::shared_ptr<Mapping> mapping = Handle<MappedFileBox>::get(info[0]).mapping;
-  if (mapping.use_count() <= 3) mapping->drop_pages();  // this, the handle's and the buffer's
+  if (mapping->tensors == 0) mapping->drop_pages();
   Handle<MappedFileBox>::of(info[0]).release(info.Env());
   return info.Env().Undefined();
 }
@@ -137,8 +140,10 @@ Napi::Value from_mapped(const Napi::CallbackInfo& info) {
   const std::vector<int64_t> shape = parse_integers(info[3]);
   const std::vector<int64_t> strides = parse_integers(info[4]);
   check_extent(*mapping, offset, shape, strides, c10::elementSize(dtype));
-  at::Tensor view =
-      at::from_blob(mapping->data() + offset, shape, strides, [mapping](void*) {}, at::TensorOptions().dtype(dtype));
+  mapping->tensors += 1;
+  at::Tensor view = at::from_blob(
+      mapping->data() + offset, shape, strides, [mapping](void*) { mapping->tensors -= 1; },
+      at::TensorOptions().dtype(dtype));
   return wrap_tensor(info.Env(), std::move(view));
 }
 

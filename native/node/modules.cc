@@ -1,5 +1,6 @@
 #include "native/node/modules.h"
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 
@@ -11,17 +12,19 @@
 namespace freqfusion::node {
 namespace {
 
-// A module and the lock on its list of tensors. Jobs of one device never overlap, so the lock only keeps the
-// JavaScript thread from reading names and shapes while a job swaps the tensors (moduleTo).
+// A module, where it is, and the lock on its list of tensors. Jobs of one device never overlap, so the lock only keeps
+// the JavaScript thread from reading names and shapes while a job swaps the tensors (moduleTo).
 struct SharedModule {
   std::unique_ptr<Module> module;
   GraphCache graphs;  // the queue's thread's; it reads the module's weights
   std::mutex tensors_mutex;
+  std::atomic<c10::Device> device{c10::Device(c10::kCPU)};  // the CPU for ever where it has no tensors
 
-  c10::Device device() {
+  void to(std::optional<c10::Device> target, std::optional<at::ScalarType> dtype) {
     std::lock_guard lock(tensors_mutex);
+    module->to(target, dtype);
     const auto state = module->state();
-    return state.empty() ? c10::Device(c10::kCPU) : state.front().value->device();
+    if (!state.empty()) device = state.front().value->device();
   }
 };
 
@@ -87,7 +90,7 @@ Napi::Value load(const Napi::CallbackInfo& info) {
     tensors.add(names.Get(i).ToString(), unwrap_tensor(values.Get(i)));
   }
   return submit(
-      info, info.Env().Undefined(), shared->device(),
+      info, info.Env().Undefined(), shared->device.load(),
       [shared, tensors = std::move(tensors)] {
         shared->graphs.drop();
         shared->module->load(tensors);
@@ -99,7 +102,7 @@ Napi::Value initialize(const Napi::CallbackInfo& info) {
   const auto shared = shared_of(info[0]);
   const auto seed = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
   return submit(
-      info, info.Env().Undefined(), shared->device(),
+      info, info.Env().Undefined(), shared->device.load(),
       [shared, seed] {
         shared->graphs.drop();
         shared->module->initialize(seed);
@@ -113,13 +116,19 @@ Napi::Value convert(const Napi::CallbackInfo& info) {
   std::optional<c10::Device> device;
   if (!info[1].IsNull()) dtype = parse_dtype(info[1]);
   if (!info[2].IsNull()) device = parse_device(info[2]);
-  if (device) Environment::of(info.Env()).stream(*device);  // what moves there is allocated in its order
+  // What moves to a GPU is allocated in the order of its stream, and fails as work there fails; the queue is that of
+  // the device it leaves.
+  const auto target = device ? Environment::of(info.Env()).stream(*device) : nullptr;
   return submit(
-      info, info.Env().Undefined(), shared->device(),
-      [shared, dtype, device] {
+      info, info.Env().Undefined(), shared->device.load(),
+      [shared, dtype, device, target] {
         shared->graphs.drop();
-        std::lock_guard lock(shared->tensors_mutex);
-        shared->module->to(device, dtype);
+        const auto move = [&] { shared->to(device, dtype); };
+        if (target != nullptr && *device != shared->device.load()) {
+          target->run_beside_queue(move);
+        } else {
+          move();
+        }
       },
       [](Napi::Env env) { return env.Undefined(); });
 }
@@ -155,7 +164,7 @@ ModuleRun parse_module_run(const Napi::CallbackInfo& info, const Napi::Value& gr
   const std::string method = info[1].ToString();
   const Options options = parse_options(info[3]);
   NamedTensors inputs = unwrap_tensors(info[2]);
-  const c10::Device device = shared->device();
+  const c10::Device device = shared->device.load();
   const int64_t capacity = graphs.IsNumber() ? graphs.As<Napi::Number>().Int64Value() : 0;
   if (capacity == 0) {
     return {device, [shared, method, options, inputs = std::move(inputs)] {
@@ -169,7 +178,7 @@ ModuleRun parse_module_run(const Napi::CallbackInfo& info, const Napi::Value& gr
   return {device,
           [shared, stream, capacity, method, kind = method + to_json(info[3]), options, inputs = std::move(inputs)] {
             // A move that was started after this run was asked for may have come before it.
-            if (shared->device() != stream->device()) return shared->module->run(method, inputs, options);
+            if (shared->device.load() != stream->device()) return shared->module->run(method, inputs, options);
             return run_with_graphs(*shared, stream, capacity, method, kind, inputs, options);
           }};
 }

@@ -181,8 +181,10 @@ void Queue::run(Job& job) {
   try {
     streams_->make_current();
     if (device_ != nullptr) {
-      device_->runtime().set_device(device_->index());
-      device_->run(job.execute);
+      device_->run([&] {
+        device_->runtime().set_device(device_->index());
+        job.execute();
+      });
     } else {
       job.execute();
     }

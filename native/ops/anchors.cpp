@@ -44,16 +44,6 @@ at::Tensor base_anchors(double base_size, const AnchorOptions& options) {
   return anchors;
 }
 
-std::vector<double> octave_scales(double octave_base_scale, int64_t scales_per_octave) {
-  check_positive(octave_base_scale, "octave_base_scale");
-  check_range(scales_per_octave, 1, 1024, "scales_per_octave");
-  std::vector<double> scales;
-  for (int64_t i = 0; i < scales_per_octave; ++i) {
-    scales.push_back(octave_base_scale * std::exp2(static_cast<double>(i) / static_cast<double>(scales_per_octave)));
-  }
-  return scales;
-}
-
 at::Tensor grid_anchors(const at::Tensor& base, int64_t height, int64_t width, double stride_x, double stride_y) {
   TORCH_CHECK(base.dim() == 2 && base.size(1) == 4, "expected shape [A, 4] for base, got ", base.sizes());
   check_floating(base, "base");
@@ -64,6 +54,8 @@ at::Tensor grid_anchors(const at::Tensor& base, int64_t height, int64_t width, d
   const double anchors = static_cast<double>(height) * static_cast<double>(width) * static_cast<double>(base.size(0));
   TORCH_CHECK(anchors <= INT32_MAX, "expected at most 2^31 - 1 anchors for height, width and base, got ", height, " x ",
               width, " x ", base.size(0));
+  // Before a row or a column of anything is made: the other side may be of any length.
+  if (anchors == 0) return at::empty({0, 4}, base.options());
   const at::Tensor x = at::arange(width, base.options()) * stride_x, y = at::arange(height, base.options()) * stride_y;
   const at::Tensor columns = x.unsqueeze(0).expand({height, width}), rows = y.unsqueeze(1).expand({height, width});
   const at::Tensor shifts = at::stack({columns, rows, columns, rows}, -1).reshape({height * width, 1, 4});

@@ -18,9 +18,6 @@ struct AnchorOptions {
 // The anchors of one cell, centred at center_offset * base_size: float32 [ratios * scales, 4].
 FREQFUSION_API at::Tensor base_anchors(double base_size, const AnchorOptions& options);
 
-// scales of RetinaNet: octave_base_scale * 2^(i / scales_per_octave).
-FREQFUSION_API std::vector<double> octave_scales(double octave_base_scale, int64_t scales_per_octave);
-
 // base [A, 4] moved to every cell of a height x width map: [height * width * A, 4], ordered by row, column, anchor.
 FREQFUSION_API at::Tensor grid_anchors(const at::Tensor& base, int64_t height, int64_t width, double stride_x,
                                        double stride_y);

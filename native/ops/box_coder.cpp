@@ -11,6 +11,7 @@
 #include <cmath>
 #include <vector>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 
 namespace freqfusion {
@@ -64,9 +65,10 @@ at::Tensor delta2bbox(const at::Tensor& rois, const at::Tensor& deltas, const Bo
   std::vector<int64_t> sizes(deltas.sizes().begin(), deltas.sizes().end());
   sizes.back() /= 4;
   sizes.push_back(4);
-  const at::Tensor scaled =
-      deltas.reshape(sizes) * four_numbers(options.stds, deltas) + four_numbers(options.means, deltas);
-  const at::Tensor source = rois.unsqueeze(-2);
+  // 16 bits do not tell neighbouring pixels of a photo apart.
+  const auto type = accumulator_type(rois.scalar_type());
+  const at::Tensor source = rois.to(type).unsqueeze(-2), given = deltas.to(type).reshape(sizes);
+  const at::Tensor scaled = given * four_numbers(options.stds, given) + four_numbers(options.means, given);
   const at::Tensor side = back(source) - front(source);
   const double most = std::abs(std::log(options.wh_ratio_clip));
   at::Tensor move = side * front(scaled), growth = back(scaled);
@@ -98,7 +100,7 @@ at::Tensor bbox2delta(const at::Tensor& rois, const at::Tensor& boxes, const Box
   TORCH_CHECK(boxes.sizes() == rois.sizes(), "expected the shape of rois ", rois.sizes(), " for boxes, got ",
               boxes.sizes());
   // Halves lose too much in the differences.
-  const auto type = rois.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto type = accumulator_type(rois.scalar_type());
   const at::Tensor source = rois.to(type), target = boxes.to(type);
   const at::Tensor side = back(source) - front(source), wanted = back(target) - front(target);
   const at::Tensor move = ((front(target) + back(target)) * 0.5 - (front(source) + back(source)) * 0.5) / side;

@@ -19,7 +19,7 @@ struct BoxCoderOptions {
   double center_clamp = 32;
 };
 
-// Decodes (dx, dy, dw, dh): rois [..., 4], deltas [..., 4 * C] -> boxes [..., 4 * C].
+// Decodes (dx, dy, dw, dh): rois [..., 4], deltas [..., 4 * C] -> boxes [..., 4 * C], float32 beside 16-bit ones.
 FREQFUSION_API at::Tensor delta2bbox(const at::Tensor& rois, const at::Tensor& deltas, const BoxCoderOptions& options);
 
 // The inverse for one box each: rois and boxes [..., 4] -> deltas [..., 4]. Reads means and stds alone.

@@ -21,8 +21,6 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 using ForwardSignature = at::Tensor(const at::Tensor&, const at::Tensor&, int64_t, int64_t, int64_t, std::string_view);
-using OutSignature = at::Tensor&(const at::Tensor&, const at::Tensor&, int64_t, int64_t, int64_t, std::string_view,
-                                 at::Tensor&);
 using BackwardSignature = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&,
                                                              int64_t, int64_t, int64_t, std::string_view);
 
@@ -150,14 +148,6 @@ std::tuple<at::Tensor, at::Tensor> carafe_backward_autograd(const at::Tensor& gr
 
 at::Tensor carafe(const at::Tensor& features, const at::Tensor& masks, const CarafeOptions& options) {
   return call_forward(features, masks, options);
-}
-
-void carafe_out(const at::Tensor& output, const at::Tensor& features, const at::Tensor& masks,
-                const CarafeOptions& options) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("freqfusion::carafe", "out").typed<OutSignature>();
-  at::Tensor out = output;
-  op.call(features, masks, options.kernel_size, options.groups, options.scale, border_name(options.border), out);
 }
 
 std::tuple<at::Tensor, at::Tensor> carafe_backward(const at::Tensor& grad_output, const at::Tensor& features,

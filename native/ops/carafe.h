@@ -22,10 +22,6 @@ struct CarafeOptions {
 // pixel that contains the output pixel.
 FREQFUSION_API at::Tensor carafe(const at::Tensor& features, const at::Tensor& masks, const CarafeOptions& options);
 
-// The same, written into `output`: any strides, no memory shared with the inputs. No gradients.
-FREQFUSION_API void carafe_out(const at::Tensor& output, const at::Tensor& features, const at::Tensor& masks,
-                               const CarafeOptions& options);
-
 // Gradients of carafe with respect to (features, masks).
 FREQFUSION_API std::tuple<at::Tensor, at::Tensor> carafe_backward(const at::Tensor& grad_output,
                                                                   const at::Tensor& features, const at::Tensor& masks,

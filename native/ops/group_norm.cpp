@@ -4,8 +4,8 @@
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
-#include "native/ops/row_layout.h"
 
 namespace freqfusion {
 namespace {

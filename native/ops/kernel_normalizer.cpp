@@ -65,15 +65,6 @@ at::Tensor kernel_normalizer(const at::Tensor& logits, int64_t kernel_size, bool
   return op.call(logits, kernel_size, hamming, groups);
 }
 
-void kernel_normalizer_out(const at::Tensor& output, const at::Tensor& logits, int64_t kernel_size, bool hamming,
-                           int64_t groups) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("freqfusion::kernel_normalizer", "out")
-                             .typed<at::Tensor&(const at::Tensor&, int64_t, bool, int64_t, at::Tensor&)>();
-  at::Tensor out = output;
-  op.call(logits, kernel_size, hamming, groups, out);
-}
-
 at::Tensor kernel_normalizer_backward(const at::Tensor& grad_output, const at::Tensor& output, int64_t kernel_size,
                                       int64_t groups) {
   static const auto op = c10::Dispatcher::singleton()

@@ -12,10 +12,6 @@ namespace freqfusion {
 FREQFUSION_API at::Tensor kernel_normalizer(const at::Tensor& logits, int64_t kernel_size, bool hamming,
                                             int64_t groups);
 
-// The same, written into `output`: any strides; it may be `logits` itself. No gradients.
-FREQFUSION_API void kernel_normalizer_out(const at::Tensor& output, const at::Tensor& logits, int64_t kernel_size,
-                                          bool hamming, int64_t groups);
-
 // Gradient with respect to logits; `output` is what kernel_normalizer returned for them.
 FREQFUSION_API at::Tensor kernel_normalizer_backward(const at::Tensor& grad_output, const at::Tensor& output,
                                                      int64_t kernel_size, int64_t groups);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 #include "native/ops/mask_paste_check.h"
 
@@ -76,9 +77,7 @@ PasteWindow paste_window(const at::Tensor& boxes, int64_t height, int64_t width)
   return box_window(low[0], low[1], high[0], high[1], height, width);
 }
 
-at::ScalarType paste_dtype(const at::Tensor& masks) {
-  return masks.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
+at::ScalarType paste_dtype(const at::Tensor& masks) { return accumulator_type(masks.scalar_type()); }
 
 void check_boxes(const at::Tensor& boxes) {
   TORCH_CHECK(boxes.dim() == 2 && boxes.sym_size(1) == 4, "expected shape [K, 4] for boxes, got ", boxes.sym_sizes());
@@ -109,8 +108,11 @@ void check_mask_runs(const at::Tensor& masks, const at::Tensor& boxes, int64_t h
   check_mask_paste(masks, boxes, height, width);
   TORCH_CHECK(height == 0 || width <= INT32_MAX / height, "expected at most 2^31 - 1 pixels for height and width, got ",
               height, " x ", width);
-  // At 0 every pixel of the canvas would be set.
-  TORCH_CHECK(threshold > 0 && std::isfinite(threshold), "expected a number above 0 for threshold, got ", threshold);
+  // At 0, which a small number is in float32, every pixel of the canvas would be set.
+  const double used =
+      paste_dtype(masks) == at::kDouble ? threshold : static_cast<double>(static_cast<float>(threshold));
+  TORCH_CHECK(used > 0 && std::isfinite(used), "expected a number above 0 in ", paste_dtype(masks),
+              " for threshold, got ", threshold);
 }
 
 }  // namespace freqfusion

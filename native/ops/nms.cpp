@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 #include "native/ops/nms_check.h"
 
@@ -38,8 +39,9 @@ at::Tensor first_rows(const at::Tensor& indices, int64_t max_num) {
   return max_num >= 0 && indices.size(0) > max_num ? indices.narrow(0, 0, max_num) : indices;
 }
 
-// Moves every group to coordinates of its own, in the boxes' dtype.
-at::Tensor apart(const at::Tensor& boxes, const at::Tensor& groups) {
+// Moves every group to coordinates of its own. In 16 bits boxes so far out would fall together.
+at::Tensor apart(const at::Tensor& given, const at::Tensor& groups) {
+  const at::Tensor boxes = given.to(accumulator_type(given.scalar_type()));
   // A box that is not finite must not take the others with it.
   const at::Tensor greatest = at::where(at::isfinite(boxes), boxes, -1).max();
   const at::Tensor shift = groups.to(boxes.scalar_type()) * (greatest + 1);

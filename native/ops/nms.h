@@ -9,7 +9,7 @@ namespace freqfusion {
 struct NmsOptions {
   double iou_threshold = 0.5;  // 0..1; a box is dropped when its IoU with a better one is above it
   int64_t offset = 0;          // 1: widths and heights are x2 - x1 + 1, the older convention
-  double score_threshold = 0;  // above 0: boxes whose score is not above it are left out first
+  double score_threshold = 0;  // above 0: boxes whose score is not above it, in its dtype, are left out first
   int64_t max_num = -1;        // at most this many, the best ones; -1 = all
 };
 

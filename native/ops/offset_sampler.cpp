@@ -60,14 +60,6 @@ at::Tensor offset_sampler(const at::Tensor& x, const at::Tensor& offset, int64_t
   return op.call(x, offset, groups);
 }
 
-void offset_sampler_out(const at::Tensor& output, const at::Tensor& x, const at::Tensor& offset, int64_t groups) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("freqfusion::offset_sampler", "out")
-                             .typed<at::Tensor&(const at::Tensor&, const at::Tensor&, int64_t, at::Tensor&)>();
-  at::Tensor out = output;
-  op.call(x, offset, groups, out);
-}
-
 std::tuple<at::Tensor, at::Tensor> offset_sampler_backward(const at::Tensor& grad_output, const at::Tensor& x,
                                                            const at::Tensor& offset, int64_t groups) {
   static const auto op = c10::Dispatcher::singleton()

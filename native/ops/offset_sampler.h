@@ -14,10 +14,6 @@ namespace freqfusion {
 // Output pixel (2y+i, 2x+j) of group g reads x at 2*(x + 0.5 + offset) - 0.5, and the same for y.
 FREQFUSION_API at::Tensor offset_sampler(const at::Tensor& x, const at::Tensor& offset, int64_t groups);
 
-// The same, written into `output`: any strides, no memory shared with the inputs. No gradients.
-FREQFUSION_API void offset_sampler_out(const at::Tensor& output, const at::Tensor& x, const at::Tensor& offset,
-                                       int64_t groups);
-
 // Gradients with respect to (x, offset).
 FREQFUSION_API std::tuple<at::Tensor, at::Tensor> offset_sampler_backward(const at::Tensor& grad_output,
                                                                           const at::Tensor& x, const at::Tensor& offset,

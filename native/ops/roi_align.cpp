@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 
 namespace freqfusion {
@@ -19,8 +20,6 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 using ForwardSignature = at::Tensor(const at::Tensor&, const at::Tensor&, int64_t, int64_t, double, int64_t, bool);
-using OutSignature = at::Tensor&(const at::Tensor&, const at::Tensor&, int64_t, int64_t, double, int64_t, bool,
-                                 at::Tensor&);
 using BackwardSignature = at::Tensor(const at::Tensor&, const at::Tensor&, c10::SymIntArrayRef, int64_t, int64_t,
                                      double, int64_t, bool);
 
@@ -48,7 +47,7 @@ void check_options(const RoiAlignOptions& options) {
 // `like` is the map that is sampled, or its gradient.
 void check_rois(const at::Tensor& rois, const at::Tensor& like, const char* like_name) {
   TORCH_CHECK(rois.dim() == 2 && rois.sym_size(1) == 5, "expected shape [K, 5] for rois, got ", rois.sym_sizes());
-  const auto wanted = like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto wanted = accumulator_type(like.scalar_type());
   TORCH_CHECK(rois.scalar_type() == wanted, "expected ", wanted, " for rois beside ", like_name, " of ",
               like.scalar_type(), ", got ", rois.scalar_type());
   TORCH_CHECK(rois.device() == like.device(), "expected the device of ", like_name, " (", like.device(),
@@ -151,14 +150,6 @@ at::Tensor backward_autograd(const at::Tensor& grad_output, const at::Tensor& ro
 
 at::Tensor roi_align(const at::Tensor& features, const at::Tensor& rois, const RoiAlignOptions& options) {
   return call_forward(features, rois, options);
-}
-
-void roi_align_out(const at::Tensor& output, const at::Tensor& features, const at::Tensor& rois,
-                   const RoiAlignOptions& o) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("freqfusion::roi_align", "out").typed<OutSignature>();
-  at::Tensor out = output;
-  op.call(features, rois, o.out_height, o.out_width, o.spatial_scale, o.sampling_ratio, o.aligned, out);
 }
 
 at::Tensor roi_align_backward(const at::Tensor& grad_output, const at::Tensor& rois, at::IntArrayRef sizes,

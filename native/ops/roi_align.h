@@ -20,10 +20,6 @@ struct RoiAlignOptions {
 // An image index outside 0..N-1 is an error. No gradient goes to the boxes.
 FREQFUSION_API at::Tensor roi_align(const at::Tensor& features, const at::Tensor& rois, const RoiAlignOptions& options);
 
-// The same, written into `output`: any strides, no memory shared with the inputs. No gradients.
-FREQFUSION_API void roi_align_out(const at::Tensor& output, const at::Tensor& features, const at::Tensor& rois,
-                                  const RoiAlignOptions& options);
-
 // Gradient with respect to features of shape `sizes`, in the memory format of grad_output.
 FREQFUSION_API at::Tensor roi_align_backward(const at::Tensor& grad_output, const at::Tensor& rois,
                                              at::IntArrayRef sizes, const RoiAlignOptions& options);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 #include "native/ops/row_layout.h"
 

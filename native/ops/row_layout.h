@@ -22,7 +22,4 @@ inline at::Tensor empty_rows(at::IntArrayRef sizes, const at::TensorOptions& opt
   return empty_rows_symint(c10::fromIntArrayRefSlow(sizes), options);
 }
 
-// The dtype that the kernels compute in: float32 but for float64.
-inline at::ScalarType accumulator_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
-
 }  // namespace freqfusion

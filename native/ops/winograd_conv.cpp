@@ -85,6 +85,7 @@ void check_winograd_conv(const at::Tensor& x, const at::Tensor& weight, const st
   TORCH_CHECK(x.dim() == 4, "expected 4 dimensions [N, C, H, W] for x, got ", x.dim());
   TORCH_CHECK(x.scalar_type() == at::kFloat, "expected float32 for x, got ", x.scalar_type());
   TORCH_CHECK(out_channels >= 1, "expected an integer from 1 for out_channels, got ", out_channels);
+  TORCH_CHECK(x.sym_size(1) >= 1, "expected channels for x, got ", x.sym_sizes());
   check_same_kind(x, "x", weight, "weight");
   const c10::SymInt packed[] = {36, panels_of(out_channels), x.sym_size(1), kPanelOutputs};
   check_sizes(weight, packed, "weight");

@@ -8,13 +8,15 @@ import {
   renameSync,
   rmSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint';
 import { memoryStats } from '../../lib/device';
-import type { Tensor } from '../../lib/tensor';
+import { native } from '../../lib/native';
+import { Tensor } from '../../lib/tensor';
 import { collectGarbage } from '../collect-garbage';
 import {
   archive,
@@ -100,6 +102,21 @@ test('tensors outlive the checkpoint', async () => {
   checkpoint.close();
   expect(Buffer.compare(bytesOf(made), before)).toBe(0);
   expect(() => entry.tensor()).toThrow(expect.objectContaining({ code: 'ERR_CHECKPOINT_CLOSED' }));
+  made.dispose();
+});
+
+test('a tensor over the mapping keeps what was written to it after all else is gone', async () => {
+  const path = join(folder, 'written');
+  writeFileSync(path, Buffer.alloc(4096, 1));
+  const open = () => {
+    const { handle, buffer } = native().mapFile(path);
+    new Uint8Array(buffer)[5] = 7;
+    return { handle, made: new Tensor(native().tensorFromMapped(handle, 0, 'uint8', [8], [1])) };
+  };
+  const { handle, made } = open();
+  await collectGarbage();
+  native().unmapFile(handle);
+  expect([...bytesOf(made)]).toEqual([1, 1, 1, 1, 1, 7, 1, 1]);
   made.dispose();
 });
 

@@ -89,6 +89,25 @@ describe('freqfusion segment', () => {
     });
   });
 
+  it('takes images together that have one size, without changing a result', async () => {
+    await inFolder(async (folder) => {
+      const images = [0, 100, 200].map((left) => makePage(join(folder, `page-${left}.png`), left));
+      const args = ['segment', ...(await Promise.all(images)), '--format', 'labels', '-o'];
+      const [alone, together] = [join(folder, 'alone'), join(folder, 'together')];
+      expect(await cli([...args, alone])).toMatchObject({ code: 0, stderr: '' });
+      expect(await cli([...args, together, '--batch', '3'])).toMatchObject({ code: 0, stderr: '' });
+      expect(readdirSync(together)).toEqual(readdirSync(alone));
+      for (const name of readdirSync(alone)) {
+        const [want, got] = await Promise.all(
+          [alone, together].map((place) => sharp(join(place, name)).raw().toBuffer()),
+        );
+        const other = want!.filter((label, i) => label !== got![i]).length;
+        expect(other / want!.length).toBeLessThan(1e-3);
+      }
+      expect((await cli([...args, together, '--batch', '0'])).code).toBe(2);
+    });
+  });
+
   it('goes on after an image that fails where it is told to, and exits with 1', async () => {
     await inFolder(async (folder) => {
       const image = await makePage(join(folder, 'good.png'));

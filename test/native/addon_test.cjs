@@ -15,6 +15,9 @@ const tests = {
         expected: 'one of the 2 GPUs cuda:0 to cuda:1',
         actual: 'cuda:2',
       });
+      for (const name of ['cuda:256', 'cuda:01', 'cuda:-1', 'cuda:', 'gpu']) {
+        assert.throws(() => native().deviceMemory(name), { code: 'ERR_DEVICE', actual: name });
+      }
     },
   },
   'memoryStats tells of one GPU': {
@@ -81,6 +84,32 @@ const tests = {
       const x = lib.tensor(new Float32Array(9).fill(1), [1, 9, 1, 1]);
       const y = await lib.kernelNormalizer(x, { kernelSize: 3, hamming: false });
       assert.ok(Math.abs((await y.data())[0] - 1 / 9) < 1e-6);
+    },
+  },
+  'a GPU that dies while memory is given back is named, whichever it is': {
+    gpu: 'die-at=empty',
+    async run() {
+      await native().synchronize('cuda:0');
+      await native().synchronize('cuda:1');
+      assert.throws(() => lib.emptyCache(), { code: 'ERR_CUDA_DEVICE_LOST', message: /^cuda:1 has failed/ });
+      await native().synchronize('cuda:0');
+    },
+  },
+  'a GPU that fails where a job begins is lost': {
+    gpu: 'die-at=set',
+    async run() {
+      const lost = { code: 'ERR_CUDA_DEVICE_LOST', message: /^cuda:1 has failed/ };
+      await assert.rejects(native().synchronize('cuda:1'), lost);
+      await native().synchronize('cuda:0');
+    },
+  },
+  'a module that moves to a GPU that has died learns of it, and stays where it is': {
+    gpu: 'die',
+    async run() {
+      const head = new lib.Hamburger({ hamChannels: 16, normGroups: 4 });
+      await assert.rejects(head.to('cuda:0'), { code: 'ERR_CUDA_DEVICE_LOST' });
+      const [name] = head.stateInfo().map((entry) => entry.name);
+      assert.strictEqual(head.stateDict().get(name).tensor().device, 'cpu');
     },
   },
   'process.exit while a GPU is waited for ends cleanly': {

@@ -1,5 +1,6 @@
 // What the addon does with its GPUs, on a GPU that is made up: retries, losses, streams, graphs, transfers. Prints a
 // line for each test and ends with `N passed, N failed`.
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "native/node/allocator.h"
 #include "native/node/device_stream.h"
 #include "native/node/graph_cache.h"
 #include "native/node/transfers.h"
@@ -211,6 +213,24 @@ void test_streams() {
     streams.make_current();
     EXPECT((gpu.made_current == std::vector<std::pair<int, int>>{{1, 1}, {0, 2}}));
   });
+  test("a GPU that cannot be set up is told as what it is, and is tried again", [] {
+    FakeDevice gpu;
+    DeviceStreams streams(&gpu);
+    const auto use = [&] { streams.on(c10::Device(c10::kCUDA, 0)); };
+    gpu.on_new_stream = [] { TORCH_CHECK(false, "CUDA error: out of memory"); };
+    EXPECT(thrown(use) == "ERR_CUDA_OUT_OF_MEMORY");
+    gpu.on_new_stream = [] { TORCH_CHECK(false, "CUDA error: CUDA-capable device(s) is/are busy or unavailable"); };
+    EXPECT(thrown(use) == "ERR_DEVICE" && streams.all().empty());
+    gpu.on_new_stream = nullptr;
+    EXPECT(thrown(use) == "nothing" && streams.all().size() == 1);
+  });
+  test("a GPU that died is not set up for another environment", [] {
+    FakeDevice gpu;
+    DeviceStreams streams(&gpu);
+    gpu.lose(0, "misaligned address");
+    EXPECT(thrown([&] { streams.on(c10::Device(c10::kCUDA, 0)); }) == "ERR_CUDA_DEVICE_LOST");
+    EXPECT(streams.on(c10::Device(c10::kCUDA, 1)) != nullptr);
+  });
   test("two environments have a stream each", [] {
     FakeDevice gpu;
     DeviceStreams one(&gpu), two(&gpu);
@@ -236,6 +256,12 @@ void test_streams() {
     EXPECT(expected("cuda", 0).rfind("ERR_DEVICE cpu", 0) == 0);
     EXPECT(expected("cuda:1", 1) == "ERR_DEVICE cuda:0, the one GPU there is");
     EXPECT(expected("cuda:5", 2) == "ERR_DEVICE one of the 2 GPUs cuda:0 to cuda:1");
+    for (const char* large : {"cuda:256", "cuda:4294967296", "cuda:99999999999999999999"}) {
+      EXPECT(expected(large, 2) == "ERR_DEVICE one of the 2 GPUs cuda:0 to cuda:1");
+    }
+    for (const char* wrong : {"cuda:01", "cuda:-1", "cuda:-0", "cuda:", "cuda:1x", "cuda: 1", "cud", "meta", ""}) {
+      EXPECT(expected(wrong, 2) == "ERR_DEVICE cpu, cuda or cuda:N");
+    }
   });
 }
 
@@ -335,6 +361,23 @@ void test_graphs() {
     network.stream->run([&] { result = network.run(cache, at::ones({1})); });
     EXPECT(all(result, 3) && network.gpu.captured == 0 && network.stream->graphs == 0);
   });
+  test("memory that CUDA itself lacks for a graph is no reason to refuse it", [] {
+    Network network;
+    GraphCache cache;
+    network.run(cache, at::ones({1}));
+    network.gpu.on_capture = [] { TORCH_CHECK(false, "CUDA error: out of memory"); };
+    at::Tensor result;
+    network.stream->run([&] { result = network.run(cache, at::ones({1})); });
+    EXPECT(all(result, 3) && network.gpu.emptied == 1 && network.stream->graphs == 0);
+  });
+  test("inputs on another device are a kind of their own", [] {
+    Network network;
+    GraphCache cache;
+    network.function = [](const NamedTensors&) { return named("y", at::ones({1})); };
+    network.run(cache, at::ones({2}));
+    network.run(cache, at::ones({2}).to(at::kMeta));
+    EXPECT(network.gpu.captured == 0);
+  });
   test("what cannot be captured is an error that says so", [] {
     Network network;
     GraphCache cache;
@@ -387,6 +430,26 @@ void test_graphs() {
   });
 }
 
+void test_allocator() {
+  test("what a queue needed is kept for its next job, though other queues rest beside it", [] {
+    install_allocator();
+    constexpr int64_t kGigabyte = int64_t{1} << 30;
+    const auto take = [](double gigabytes) {  // untouched, it takes no memory
+      return at::empty({static_cast<int64_t>(gigabytes * kGigabyte)}, at::kByte);
+    };
+    take(2.2);
+    for (int queue = 0; queue < 3; ++queue) trim_allocator_cache();
+    take(1.05);
+    take(0.9);
+    EXPECT(allocator_stats().cached_bytes > 1.9 * kGigabyte);
+    take(1.05);
+    trim_allocator_cache();
+    take(0.3);
+    trim_allocator_cache();  // none of the last two pauses needed as much
+    EXPECT(allocator_stats().cached_bytes <= kGigabyte);
+  });
+}
+
 void test_transfers() {
   test("an upload keeps values and layout", [] {
     FakeDevice gpu;
@@ -423,6 +486,7 @@ int main() {
   test_loss();
   test_streams();
   test_graphs();
+  test_allocator();
   test_transfers();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed == 0 ? 0 : 1;

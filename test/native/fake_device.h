@@ -24,7 +24,8 @@ class FakeDevice final : public DeviceRuntime {
   std::optional<int64_t> failed;                  // the allocation that failed last
   std::chrono::milliseconds wait_time{0};         // of an event
   std::vector<std::pair<int, int>> made_current;  // device, stream
-  std::function<void()> on_record, on_capture;
+  std::function<void()> on_record, on_capture, on_empty, on_new_stream;
+  std::function<void(int)> on_set_device;
 
   // What libtorch throws where an allocation on the device fails.
   void run_out_of_memory(int64_t bytes) {
@@ -39,6 +40,7 @@ class FakeDevice final : public DeviceRuntime {
 
   int count() override { return devices; }
   c10::Stream new_stream(int index) override {
+    if (on_new_stream) on_new_stream();
     const int64_t id = ++streams_;
     indices_[id] = index;
     return c10::Stream(c10::Stream::UNSAFE, c10::Device(c10::kCPU), id);
@@ -46,17 +48,22 @@ class FakeDevice final : public DeviceRuntime {
   void set_stream(c10::Stream stream) override {
     made_current.emplace_back(indices_.at(stream.id()), static_cast<int>(stream.id()));
   }
-  void set_device(int) override {}
-  std::unique_ptr<DeviceEvent> record(c10::Stream, bool) override {
+  void set_device(int index) override {
+    if (on_set_device) on_set_device(index);
+  }
+  std::unique_ptr<DeviceEvent> record(c10::Stream stream, bool) override {
     if (on_record) on_record();
-    return std::make_unique<Event>(*this);
+    return std::make_unique<Event>(*this, indices_.at(stream.id()));
   }
   std::unique_ptr<DeviceCapturer> capturer(int) override { return std::make_unique<Capturer>(*this); }
   at::Tensor pinned_like(const at::Tensor& tensor) override;
 
   DeviceMemory memory(int) override { return {300, 400, 500, 600, 700}; }
   void reset_peak(int) override {}
-  void empty_cache() override { emptied += 1; }
+  void empty_cache() override {
+    emptied += 1;
+    if (on_empty) on_empty();
+  }
   std::optional<int64_t> take_failed_allocation() override { return std::exchange(failed, std::nullopt); }
   std::optional<std::string> fault(c10::Stream stream) noexcept override {
     const auto found = faults.find(indices_.at(stream.id()));
@@ -66,18 +73,18 @@ class FakeDevice final : public DeviceRuntime {
  private:
   class Event final : public DeviceEvent {
    public:
-    explicit Event(FakeDevice& device) : device_(device) {}
+    Event(FakeDevice& device, int index) : device_(device), index_(index) {}
     void wait() override {
       std::this_thread::sleep_for(device_.wait_time);
       device_.waited += 1;
-      if (!device_.faults.empty()) {
-        throw c10::Error({__func__, __FILE__, __LINE__}, "CUDA error: " + device_.faults.begin()->second);
-      }
+      const auto fault = device_.faults.find(index_);
+      if (fault != device_.faults.end()) device_.die(index_, fault->second);
     }
     double milliseconds_since(const DeviceEvent&) const override { return 1.5; }
 
    private:
     FakeDevice& device_;
+    int index_;
   };
 
   // Captures by running the work, and replays by running it again.

@@ -259,6 +259,9 @@ describe('masks on a canvas', () => {
       expect(await refusal(() => maskRuns(masks, place, { height: 9, width: 9, threshold: 0 }))).toBe(
         'ERR_RANGE: expected a number above 0 for threshold, got 0',
       );
+      expect(await refusal(() => maskRuns(masks, place, { height: 9, width: 9, threshold: 1e-60 }))).toBe(
+        'ERR_RANGE: expected a number above 0 in float32 for threshold, got 1e-60',
+      );
       expect(await refusal(() => maskRuns(masks, place, { height: 65536, width: 65536 }))).toBe(
         'ERR_RANGE: expected at most 2147483647 pixels for height and width, got 4294967296',
       );
@@ -285,6 +288,22 @@ describe('boxes and anchors', () => {
       const clipped = await delta2bbox(rois, deltas, { stds, maxShape: [20, 22] });
       expect(numbers(clipped)[2]).toBe(22);
       expect(numbers(clipped)[3]).toBe(20);
+    }));
+
+  test('16-bit boxes are decoded in float32', () =>
+    scope(async () => {
+      const roi = float32([1000, 1000, 1100, 1100], [1, 4]).to('bfloat16');
+      const deltas = float32([0.01, 0.02, 0, 0], [1, 4]).to('bfloat16');
+      const boxes = await delta2bbox(roi, deltas);
+      expect(boxes.dtype).toBe('float32');
+      const [x, y] = numbers(boxes) as [number, number];
+      expect([Math.abs(x - 1001.04) < 0.01, Math.abs(y - 1002.08) < 0.01]).toEqual([true, true]);
+    }));
+
+  test('a map without rows has no anchors, however long they would be', () =>
+    scope(async () => {
+      const none = await gridAnchors(zeros([3, 4]), { height: 0, width: 2 ** 31 - 1, stride: 4 });
+      expect(none.shape).toEqual([0, 4]);
     }));
 
   test('anchors by row, column and ratio', () =>

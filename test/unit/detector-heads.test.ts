@@ -177,6 +177,8 @@ describe('panopticFusion', () => {
       (await errorOf(() => panopticFusion({ ...inputs, ...change }, OPTIONS))).code;
     expect(await wrong({})).toBe('ERR_RANGE');
     expect(await wrong({ masks: float([1], [1, 1, 1]) })).toBe('ERR_SHAPE');
+    const many = { ...OPTIONS, numStuffClasses: 997 };
+    expect((await errorOf(() => panopticFusion(inputs, many))).code).toBe('ERR_OPTION_VALUE');
     expect(await wrong({ scores: float([], [0]) })).toBe('ERR_SHAPE');
     expect(await wrong({ semantic: float([1, 1, 1, 1], [1, 1, 4]) })).toBe('ERR_SHAPE');
   });

@@ -285,10 +285,46 @@ describe('options', () => {
     [{ roiHead: { bboxHead: { numClasses: 0 } } }, 'ERR_OPTION_VALUE', /numClasses/],
     [{ roiHead: { bboxRoiExtractor: { outputSize: 0 } } }, 'ERR_OPTION_VALUE', /outputSize/],
     [{ backbone: { depth: 51 } }, 'ERR_OPTION_VALUE', /depth/],
+    [{ testCfg: { rcnn: { maskThrBinary: 1e-60 } } }, 'ERR_OPTION_VALUE', /maskThrBinary/],
   ])('%j is refused by name', async (options, code, message) => {
     const error = await errorOf(() => new FasterRcnn({ ...SMALL, ...options } as DetectorOptions));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
+  });
+
+  const fewer = { ...NECK, numOuts: 3 };
+  const strides = { anchorGenerator: { strides: [4, 8, 16] } };
+  const read = { featmapStrides: [4, 8, 16] };
+  const masks = (change: object) => ({
+    roiHead: { ...PANOPTIC.roiHead, maskHead: { ...PANOPTIC.roiHead!.maskHead, ...change } },
+  });
+  test.each([
+    [
+      {
+        backbone: { ...PANOPTIC.backbone, outIndices: [0, 1, 2] },
+        neck: fewer,
+        rpnHead: strides,
+        roiHead: { ...PANOPTIC.roiHead, bboxRoiExtractor: read, maskRoiExtractor: read },
+      },
+      /4 or more.* for neck\.numOuts, got 3/,
+    ],
+    [masks({ numClasses: 4 }), /expected 5, the box head's classes for maskHead\.numClasses, got 4/],
+    [
+      { semanticHead: { ...PANOPTIC.semanticHead, numStuffClasses: 995 } },
+      /at most 999 things and stuff together for numStuffClasses, got 5 and 995/,
+    ],
+  ])('parts that do not fit each other are refused: %j', async (options, message) => {
+    const error = await errorOf(() => new PanopticFpn({ ...PANOPTIC, ...options } as DetectorOptions));
+    expect(error.code).toBe('ERR_OPTION_VALUE');
+    expect(error.message).toMatch(message);
+  });
+
+  test('as many classes as ids tell apart are taken', () => {
+    using model = new PanopticFpn({
+      ...PANOPTIC,
+      semanticHead: { ...PANOPTIC.semanticHead, numStuffClasses: 994 },
+    });
+    expect(model.disposed).toBe(false);
   });
 
   test('a detector takes images alone', async () => {

@@ -27,6 +27,22 @@ async function errorOf(run: () => unknown): Promise<FreqFusionError> {
 const WITHOUT_CUDA = runtimeInfo().cuda ? [] : ['cuda', 'cuda:1'];
 
 describe('devices', () => {
+  test.each(['cuda:01', 'cuda:00', 'cuda:1000', 'cuda:-1', 'cuda:', 'cpu:0', 'CUDA', 'cuda:1\n'])(
+    '%j is no name of a device',
+    async (device) => {
+      const wrong = {
+        code: 'ERR_DEVICE',
+        expected: "'cpu', 'cuda' or 'cuda:N'",
+        actual: JSON.stringify(device),
+      };
+      expect(await errorOf(() => zeros([1], { device: device as 'cpu' }))).toMatchObject(wrong);
+    },
+  );
+
+  test.each(['cuda:01', 'meta'])('the addon does not read %j as one either', async (device) => {
+    expect((await errorOf(() => native().synchronize(device))).code).toBe('ERR_DEVICE');
+  });
+
   test('every way to name a GPU gives the same error where there is none', async () => {
     for (const device of WITHOUT_CUDA as 'cuda'[]) {
       using x = zeros([1]);

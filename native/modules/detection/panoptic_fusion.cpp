@@ -133,6 +133,13 @@ PanopticMap fuse_panoptic(const at::Tensor& scores, const at::Tensor& labels, co
   return {map, at::tensor(pasted, at::TensorOptions().dtype(at::kLong))};
 }
 
+void check_panoptic_classes(int64_t things, int64_t stuff) {
+  if (things + stuff < kInstanceOffset) return;
+  throw Error::argument("ERR_OPTION_VALUE", "numStuffClasses",
+                        "at most " + std::to_string(kInstanceOffset - 1) + " things and stuff together",
+                        std::to_string(things) + " and " + std::to_string(stuff));
+}
+
 MaskRuns runs_of(const at::Tensor& masks, double threshold) {
   const at::Tensor set = masks.ge(threshold).transpose(1, 2).contiguous();  // column by column
   const int64_t count = set.size(0), pixels = set.size(1) * set.size(2);
@@ -163,6 +170,7 @@ NamedTensors panoptic_fusion(const NamedTensors& inputs, const Options& options)
   PanopticFusionOptions fusion;
   fusion.num_things_classes = positive_option(options, "numThingsClasses", fusion.num_things_classes);
   fusion.num_stuff_classes = positive_option(options, "numStuffClasses", fusion.num_stuff_classes);
+  check_panoptic_classes(fusion.num_things_classes, fusion.num_stuff_classes);
   Options limits;
   for (const char* name : {"maskThrBinary", "maskOverlap"}) {
     if (options.has(name)) limits.set(name, Options(options.number(name, 0)));
@@ -197,9 +205,9 @@ NamedTensors panoptic_fusion(const NamedTensors& inputs, const Options& options)
     throw Error::argument("ERR_RANGE", "labels", "integers from 0 to " + std::to_string(fusion.num_things_classes - 1),
                           "one outside");
   }
-  const LogitView view = {{{semantic, 0, 0, size}}, size, size};
+  const LogitView view = {{{semantic.unsqueeze(0), 0, 0, size}}, size, size};
   const PanopticMap map = fuse_panoptic(scores, labels, runs_of(masks, test.instances.mask_thr_binary),
-                                        segmentation_maps({view}, size, {}).labels, fusion);
+                                        segmentation_maps({view}, size, {}).labels.squeeze(0), fusion);
   NamedTensors outputs;
   outputs.add("panoptic", map.ids);
   outputs.add("pasted", map.pasted);

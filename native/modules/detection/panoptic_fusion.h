@@ -18,6 +18,9 @@ struct PanopticMap {
   at::Tensor pasted;  // int64 [M]: which instances are in it, best score first; the k-th has k = 1, 2, ...
 };
 
+// Throws ERR_OPTION_VALUE for more classes than ids of class + 1000 * k can tell apart, void included.
+void check_panoptic_classes(int64_t things, int64_t stuff);
+
 // mmdetection's HeuristicFusionHead: instances by score, best first, each on the pixels that are still free, over the
 // semantic map. Instance by instance from run lengths: no canvas of one instance is ever held.
 // scores [K], labels int64 [K], masks of K instances, classes [H, W] uint8 or int32 of the semantic head (the kinds of

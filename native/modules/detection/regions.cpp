@@ -5,6 +5,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 #include "native/ops/roi_extractor.h"
 
 namespace freqfusion {
@@ -21,15 +22,6 @@ std::vector<double> pairs(const Options& options, const char* name, int64_t imag
                           std::to_string(values.size()) + " numbers");
   }
   return values;
-}
-
-std::array<double, 4> four(const Options& options, const char* name, const std::array<double, 4>& fallback) {
-  const auto values = options.numbers(name, {fallback.begin(), fallback.end()});
-  if (values.size() != 4) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "four numbers (x, y, width, height)",
-                          std::to_string(values.size()));
-  }
-  return {values[0], values[1], values[2], values[3]};
 }
 
 }  // namespace
@@ -56,8 +48,9 @@ std::vector<ImageMeta> parse_metas(const Options& options, int64_t images, Image
 BoxCoderOptions parse_box_coder(const Options& options, const std::array<double, 4>& stds) {
   options.reject_unknown({"targetMeans", "targetStds"});
   BoxCoderOptions coder;
-  coder.means = four(options, "targetMeans", {0, 0, 0, 0});
-  coder.stds = four(options, "targetStds", stds);
+  constexpr const char* kWhat = "four numbers (x, y, width, height)";
+  coder.means = numbers_option<4>(options, "targetMeans", {0, 0, 0, 0}, kWhat);
+  coder.stds = numbers_option(options, "targetStds", stds, kWhat);
   return coder;
 }
 

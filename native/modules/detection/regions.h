@@ -6,6 +6,7 @@
 
 #include "native/modules/image/resize.h"
 #include "native/modules/options.h"
+#include "native/ops/accumulator.h"
 #include "native/ops/box_coder.h"
 #include "native/ops/roi_align.h"
 
@@ -13,9 +14,7 @@ namespace freqfusion {
 
 // Scores and coordinates of a network of whatever type: float32, or float64 where it computes in that. 16 bits do not
 // tell neighbouring pixels of a photo apart.
-inline at::Tensor wide(const at::Tensor& values) {
-  return values.to(values.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-}
+inline at::Tensor wide(const at::Tensor& values) { return values.to(accumulator_type(values.scalar_type())); }
 
 // Where an image lies in a network input, mmdetection's img_metas.
 struct ImageMeta {

@@ -38,9 +38,10 @@ RcnnTestOptions parse_instances(const Options& options, RcnnTestOptions parsed) 
   parsed.class_agnostic_nms = options.boolean("classAgnosticNms", parsed.class_agnostic_nms);
   parsed.max_per_img = count(options, "maxPerImg", 1, parsed.max_per_img);
   parsed.mask_thr_binary = share(options, "maskThrBinary", parsed.mask_thr_binary);
-  // At 0 every pixel of the image would belong to every mask.
-  if (parsed.mask_thr_binary == 0) {
-    throw Error::argument("ERR_OPTION_VALUE", "maskThrBinary", "a number above 0 and at most 1", "0");
+  // At 0, which a small number is in float32, every pixel of the image would belong to every mask.
+  if (static_cast<float>(parsed.mask_thr_binary) == 0) {
+    throw Error::argument("ERR_OPTION_VALUE", "maskThrBinary", "a number above 0 and at most 1",
+                          std::to_string(parsed.mask_thr_binary));
   }
   return parsed;
 }

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "native/modules/error.h"
+#include "native/ops/accumulator.h"
 #include "native/ops/high_pass.h"
 #include "native/ops/kernel_normalizer.h"
 #include "native/ops/kernel_predictor.h"

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include "native/modules/error.h"
+#include "native/ops/accumulator.h"
 #include "native/ops/group_norm.h"
 #include "native/ops/local_similarity.h"
 #include "native/ops/offset_sampler.h"

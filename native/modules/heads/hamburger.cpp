@@ -4,6 +4,7 @@
 #include <ATen/ops/relu.h>
 
 #include "native/modules/error.h"
+#include "native/ops/accumulator.h"
 #include "native/ops/nmf.h"
 
 namespace freqfusion {
@@ -95,7 +96,7 @@ at::Tensor Nmf2d::initial_bases(int64_t images, const at::Tensor& given, const a
 at::Tensor Nmf2d::forward(const at::Tensor& x, const at::Tensor& bases) const {
   const int64_t images = x.size(0), height = x.size(2), width = x.size(3);
   const int64_t groups = options_.md_s, dim = x.size(1) / groups, pixels = height * width;
-  const auto type = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  const auto type = x.options().dtype(accumulator_type(x.scalar_type()));
   // X^T, pixel by pixel: no copy for one group in channels-last memory.
   const at::Tensor xt = x.to(type)
                             .permute({0, 2, 3, 1})

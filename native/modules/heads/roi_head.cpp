@@ -38,7 +38,14 @@ RoiHead::RoiHead(const Options& options)
   register_child("bbox_head", &bbox_head_);
   if (!options.has("maskHead")) return;
   const Options mask = with_default(options.child("maskHead"), "numClasses", bbox_head_.options().num_classes);
-  mask_head_ = std::make_unique<MaskHead>(MaskHeadOptions::parse(mask));
+  const MaskHeadOptions parsed = MaskHeadOptions::parse(mask);
+  if (!parsed.class_agnostic && parsed.num_classes != bbox_head_.options().num_classes) {
+    // A mask is taken from the layer of the class that the box head found.
+    throw Error::argument("ERR_OPTION_VALUE", "maskHead.numClasses",
+                          std::to_string(bbox_head_.options().num_classes) + ", the box head's classes",
+                          std::to_string(parsed.num_classes));
+  }
+  mask_head_ = std::make_unique<MaskHead>(parsed);
   register_child("mask_head", mask_head_.get());
 }
 

@@ -6,6 +6,8 @@
 
 #include "native/modules/detection/inputs.h"
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
+#include "native/ops/accumulator.h"
 #include "native/ops/group_norm.h"
 
 namespace freqfusion {
@@ -14,15 +16,6 @@ namespace {
 at::Tensor resized(const at::Tensor& x, ImageSize size) {
   if (x.size(2) == size.height && x.size(3) == size.width) return x;
   return at::upsample_bilinear2d(x, {size.height, size.width}, false, std::nullopt, std::nullopt);
-}
-
-ImageSize size_option(const Options& options, const char* name, ImageSize fallback) {
-  const auto values = options.integers(name, {fallback.height, fallback.width});
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
-                          std::to_string(values.size()) + " numbers, or one below 1");
-  }
-  return {values[0], values[1]};
 }
 
 }  // namespace
@@ -52,7 +45,7 @@ SemanticFpnHead::Step::Step(int64_t in, int64_t out, int64_t groups)
 at::Tensor SemanticFpnHead::Step::forward(const at::Tensor& x) const {
   const at::Tensor y = conv.forward(x);
   // Norms are computed in float32 at least.
-  at::Tensor normed = at::empty_like(y, y.options().dtype(y.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+  at::Tensor normed = at::empty_like(y, y.options().dtype(accumulator_type(y.scalar_type())));
   group_norm_out(normed, y, gn.groups(), gn.weight, gn.bias, gn.eps());
   return at::relu_(normed).to(y.scalar_type());
 }
@@ -119,7 +112,7 @@ NamedTensors SemanticFpnHead::run(const std::string& method, const NamedTensors&
   outputs.add("logits", forward(levels));
   if (options.has("size")) {
     const at::Tensor& logits = outputs.require("logits");
-    const ImageSize network = size_option(options, "network", {logits.size(2) * 4, logits.size(3) * 4});
+    const ImageSize network = size_option(options, "network", ImageSize{logits.size(2) * 4, logits.size(3) * 4});
     const ImageSize shown = size_option(options, "shown", network);
     if (shown.height > network.height || shown.width > network.width) {
       throw Error::argument("ERR_OPTION_VALUE", "shown", "a size within the network input's",

@@ -19,8 +19,9 @@ struct PixelMajor {
   at::Tensor tensor;  // float32 [h, w, C]
   int64_t height, width, classes;
 
-  explicit PixelMajor(const at::Tensor& logits)
-      : tensor(logits.detach().to(at::kCPU, at::kFloat).permute({1, 2, 0}).contiguous()),
+  // logits [N, C, h, w], of which one image is taken.
+  PixelMajor(const at::Tensor& logits, int64_t image)
+      : tensor(logits.detach().select(0, image).to(at::kCPU, at::kFloat).permute({1, 2, 0}).contiguous()),
         height(tensor.size(0)),
         width(tensor.size(1)),
         classes(tensor.size(2)) {}
@@ -73,8 +74,8 @@ Taps mirrored(const Taps& taps) {
 // One window: both resizes are one resampling of the logits.
 class WholeView final : public PreparedView {
  public:
-  WholeView(const LogitView& view, ImageSize size, bool align_corners)
-      : logits_(view.windows.front().logits),
+  WholeView(const LogitView& view, int64_t image, ImageSize size, bool align_corners)
+      : logits_(view.windows.front().logits, image),
         rows_(compose(bilinear_taps(logits_.height, view.network.height, align_corners),
                       bilinear_taps(view.content.height, size.height, align_corners))),
         columns_(compose(bilinear_taps(logits_.width, view.network.width, align_corners),
@@ -133,13 +134,13 @@ class WholeView final : public PreparedView {
 // Overlapping windows: their mean is formed row by row at the network input's size.
 class SlidingView final : public PreparedView {
  public:
-  SlidingView(const LogitView& view, ImageSize size, bool align_corners)
+  SlidingView(const LogitView& view, int64_t image, ImageSize size, bool align_corners)
       : width_(view.network.width),
         rows_(bilinear_taps(view.content.height, size.height, align_corners)),
         columns_(bilinear_taps(view.content.width, size.width, align_corners)) {
     if (view.flip) columns_ = mirrored(columns_);
     for (const LogitWindow& window : view.windows) {
-      PixelMajor logits(window.logits);
+      PixelMajor logits(window.logits, image);
       Taps rows = bilinear_taps(logits.height, window.size.height, align_corners);
       Taps columns = bilinear_taps(logits.width, window.size.width, align_corners);
       windows_.push_back({std::move(logits), std::move(rows), std::move(columns), window.top, window.left});
@@ -285,43 +286,51 @@ class RowWriter {
   std::vector<float> pixel_, mean_, row_;
 };
 
+std::vector<std::unique_ptr<PreparedView>> prepare_views(const std::vector<LogitView>& views, int64_t image,
+                                                         ImageSize size, bool align_corners) {
+  std::vector<std::unique_ptr<PreparedView>> prepared;
+  for (const LogitView& view : views) {
+    if (view.windows.size() == 1) {
+      prepared.push_back(std::make_unique<WholeView>(view, image, size, align_corners));
+    } else {
+      prepared.push_back(std::make_unique<SlidingView>(view, image, size, align_corners));
+    }
+  }
+  return prepared;
+}
+
 }  // namespace
 
 SegmentationMaps segmentation_maps(const std::vector<LogitView>& views, ImageSize size,
                                    const SegmentationRequest& request, bool align_corners) {
   if (!request.labels && !request.scores && !request.probabilities) return {};
-  std::vector<std::unique_ptr<PreparedView>> prepared;
-  for (const LogitView& view : views) {
-    if (view.windows.size() == 1) {
-      prepared.push_back(std::make_unique<WholeView>(view, size, align_corners));
-    } else {
-      prepared.push_back(std::make_unique<SlidingView>(view, size, align_corners));
-    }
-  }
-  const int64_t classes = views.front().windows.front().logits.size(0);
+  const at::Tensor& logits = views.front().windows.front().logits;
+  const int64_t images = logits.size(0), classes = logits.size(1);
   const auto cpu = at::TensorOptions(at::kCPU);
   SegmentationMaps maps;
-  Targets targets;
-  if (request.labels && classes <= 256) {
-    maps.labels = at::empty({size.height, size.width}, cpu.dtype(at::kByte));
-    targets.bytes = maps.labels.mutable_data_ptr<uint8_t>();
-  } else if (request.labels) {
-    maps.labels = at::empty({size.height, size.width}, cpu.dtype(at::kInt));
-    targets.words = maps.labels.mutable_data_ptr<int32_t>();
+  if (request.labels) {
+    maps.labels = at::empty({images, size.height, size.width}, cpu.dtype(classes <= 256 ? at::kByte : at::kInt));
   }
-  if (request.scores) {
-    maps.scores = at::empty({size.height, size.width}, cpu.dtype(at::kFloat));
-    targets.scores = maps.scores.mutable_data_ptr<float>();
-  }
+  if (request.scores) maps.scores = at::empty({images, size.height, size.width}, cpu.dtype(at::kFloat));
   if (request.probabilities) {
-    maps.probabilities = at::empty({classes, size.height, size.width}, cpu.dtype(at::kFloat));
-    targets.probabilities = maps.probabilities.mutable_data_ptr<float>();
+    maps.probabilities = at::empty({images, classes, size.height, size.width}, cpu.dtype(at::kFloat));
   }
   const bool softmax = request.scores || request.probabilities || views.size() > 1;
-  at::parallel_for(0, size.height, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    RowWriter writer(prepared, size, classes, softmax, targets);
-    for (int64_t y = begin; y < end; ++y) writer.write(y);
-  });
+  for (int64_t image = 0; image < images; ++image) {
+    const auto prepared = prepare_views(views, image, size, align_corners);
+    const int64_t first = image * size.height * size.width;
+    Targets targets;
+    if (request.labels && classes <= 256) targets.bytes = maps.labels.mutable_data_ptr<uint8_t>() + first;
+    if (request.labels && classes > 256) targets.words = maps.labels.mutable_data_ptr<int32_t>() + first;
+    if (request.scores) targets.scores = maps.scores.mutable_data_ptr<float>() + first;
+    if (request.probabilities) {
+      targets.probabilities = maps.probabilities.mutable_data_ptr<float>() + first * classes;
+    }
+    at::parallel_for(0, size.height, kRowsPerTask, [&](int64_t begin, int64_t end) {
+      RowWriter writer(prepared, size, classes, softmax, targets);
+      for (int64_t y = begin; y < end; ++y) writer.write(y);
+    });
+  }
   return maps;
 }
 

@@ -6,17 +6,10 @@
 #include <algorithm>
 
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 
 namespace freqfusion {
 namespace {
-
-std::array<double, 3> three_numbers(const Options& options, const char* key, const std::array<double, 3>& fallback) {
-  const auto values = options.numbers(key, {fallback.begin(), fallback.end()});
-  if (values.size() != 3) {
-    throw Error::argument("ERR_OPTION_VALUE", key, "three numbers (RGB)", std::to_string(values.size()));
-  }
-  return {values[0], values[1], values[2]};
-}
 
 int64_t positive(int64_t value, const char* name) {
   if (value < 1 || value > (int64_t{1} << 30)) {
@@ -75,19 +68,19 @@ std::array<float, 256> normalised_levels(double mean, double std) {
   return levels;
 }
 
-// image uint8 [h, w, 3] -> float32 [1, 3, size.height, size.width] in channels-last memory, as the network takes it;
-// zeros right and below the image.
-at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOptions& options, bool flip,
-                     bool pinned) {
+// Network inputs [count, 3, height, width] of values to come, in channels-last memory as the network takes it.
+at::Tensor empty_input(int64_t count, ImageSize size, bool pinned) {
+  const auto type = at::TensorOptions(at::kCPU).dtype(at::kFloat).pinned_memory(pinned);
+  return at::empty({count, 3, size.height, size.width}, type, at::MemoryFormat::ChannelsLast);
+}
+
+// image uint8 [h, w, 3] -> one image [size.height, size.width, 3] of an input at `values`; zeros right and below it.
+void normalise(const at::Tensor& image, ImageSize size, const PreprocessOptions& options, bool flip, float* values) {
   const int64_t height = image.size(0), width = image.size(1);
-  at::Tensor output =
-      at::empty({1, 3, size.height, size.width}, image.options().dtype(at::kFloat).pinned_memory(pinned),
-                at::MemoryFormat::ChannelsLast);
   const std::array<float, 256> levels[3] = {normalised_levels(options.mean[0], options.std[0]),
                                             normalised_levels(options.mean[1], options.std[1]),
                                             normalised_levels(options.mean[2], options.std[2])};
   const auto* pixels = image.const_data_ptr<uint8_t>();
-  auto* values = output.mutable_data_ptr<float>();
   at::parallel_for(0, size.height, 16, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y) {
       float* row = values + y * size.width * 3;
@@ -100,7 +93,6 @@ at::Tensor normalise(const at::Tensor& image, ImageSize size, const PreprocessOp
       std::fill(row + shown * 3, row + size.width * 3, 0.F);
     }
   });
-  return output;
 }
 
 void check_image(const at::Tensor& image) {
@@ -127,8 +119,8 @@ PreprocessOptions PreprocessOptions::parse(const Options& options) {
     parsed.divisor = positive(multiple.integer("divisor", 32), "multiple.divisor");
     parsed.pad = multiple.choice("how", "stretch", {"stretch", "pad"}) == "pad";
   }
-  parsed.mean = three_numbers(options, "mean", parsed.mean);
-  parsed.std = three_numbers(options, "std", parsed.std);
+  parsed.mean = numbers_option(options, "mean", parsed.mean, "three numbers (RGB)");
+  parsed.std = numbers_option(options, "std", parsed.std, "three numbers (RGB)");
   for (const double value : parsed.std) {
     if (!(value > 0)) throw Error::argument("ERR_OPTION_VALUE", "std", "positive numbers", std::to_string(value));
   }
@@ -178,7 +170,27 @@ PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& ba
   prepared.content = size.content;
   prepared.scale_x = size.scale_x;
   prepared.scale_y = size.scale_y;
-  prepared.input = normalise(prepared.multiple, size.network, options, flip, pinned);
+  prepared.input = empty_input(1, size.network, pinned);
+  normalise(prepared.multiple, size.network, options, flip, prepared.input.mutable_data_ptr<float>());
+  return prepared;
+}
+
+PreparedBatch prepare_images(const at::Tensor& images, const PreprocessOptions& base, double ratio, bool flip,
+                             bool pinned) {
+  if (images.dim() != 4 || images.size(0) < 1) {
+    throw Error::argument("ERR_SHAPE", "image", "[N, H, W, 3] with N, H and W from 1", shape_text(images));
+  }
+  check_image(images[0]);
+  const ImageSize original = {images.size(1), images.size(2)};
+  const PreprocessOptions options = base.scaled(ratio, original);
+  const PreparedSize size = prepared_size(original, options);
+  PreparedBatch prepared = {empty_input(images.size(0), size.network, pinned), size.content};
+  auto* values = prepared.input.mutable_data_ptr<float>();
+  for (int64_t n = 0; n < images.size(0); ++n) {
+    at::Tensor image = resize_image(images[n].contiguous(), size.resized, options.filter);
+    if (!options.pad) image = resize_image(image, size.network, ImageFilter::bilinear);
+    normalise(image, size.network, options, flip, values + n * 3 * size.network.height * size.network.width);
+  }
   return prepared;
 }
 

@@ -59,6 +59,16 @@ struct PreparedImage {
 PreparedImage prepare_image(const at::Tensor& image, const PreprocessOptions& options, double ratio = 1,
                             bool flip = false, bool pinned = false);
 
+// Images of one size as the network takes them together.
+struct PreparedBatch {
+  at::Tensor input;   // float32 [N, 3, H, W], normalised RGB, in channels-last memory
+  ImageSize content;  // as in PreparedSize
+};
+
+// prepare_image of each of `images` uint8 [N, H, W, 3], N from 1, straight into one input.
+PreparedBatch prepare_images(const at::Tensor& images, const PreprocessOptions& options, double ratio = 1,
+                             bool flip = false, bool pinned = false);
+
 // The operator "preprocess": {image} -> {resized, multiple, input}, as in PreparedImage.
 NamedTensors preprocess(const NamedTensors& inputs, const Options& options);
 

@@ -5,18 +5,10 @@
 #include <string>
 
 #include "native/modules/error.h"
+#include "native/modules/option_values.h"
 
 namespace freqfusion {
 namespace {
-
-ImageSize parse_size(const Options& options, const char* name) {
-  const auto values = options.integers(name, {});
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
-                          std::to_string(values.size()) + " numbers, or one below 1");
-  }
-  return {values[0], values[1]};
-}
 
 // Starts of windows of `crop` that cover `side` at `stride`; the last one ends at the edge.
 std::vector<int64_t> window_starts(int64_t side, int64_t crop, int64_t stride) {
@@ -28,23 +20,23 @@ std::vector<int64_t> window_starts(int64_t side, int64_t crop, int64_t stride) {
 
 LogitWindow infer_window(const at::Tensor& input, int64_t top, int64_t left, ImageSize size, const Network& network) {
   const at::Tensor crop = input.narrow(2, top, size.height).narrow(3, left, size.width);
-  return {network(crop).select(0, 0), top, left, size};
+  return {network(crop), top, left, size};
 }
 
-LogitView infer_view(const PreparedImage& image, bool flip, const InferenceOptions& options, const Network& network) {
+LogitView infer_view(const PreparedBatch& images, bool flip, const InferenceOptions& options, const Network& network) {
   LogitView view;
-  view.network = {image.input.size(2), image.input.size(3)};
-  view.content = image.content;
+  view.network = {images.input.size(2), images.input.size(3)};
+  view.content = images.content;
   view.flip = flip;
   if (!options.slide) {
-    view.windows.push_back(infer_window(image.input, 0, 0, view.network, network));
+    view.windows.push_back(infer_window(images.input, 0, 0, view.network, network));
     return view;
   }
   const ImageSize crop = {std::min(options.crop.height, view.network.height),
                           std::min(options.crop.width, view.network.width)};
   for (const int64_t top : window_starts(view.network.height, crop.height, options.stride.height)) {
     for (const int64_t left : window_starts(view.network.width, crop.width, options.stride.width)) {
-      view.windows.push_back(infer_window(image.input, top, left, crop, network));
+      view.windows.push_back(infer_window(images.input, top, left, crop, network));
     }
   }
   return view;
@@ -57,8 +49,8 @@ InferenceOptions InferenceOptions::parse(const Options& options) {
   InferenceOptions parsed;
   parsed.slide = options.choice("mode", "whole", {"whole", "slide"}) == "slide";
   if (parsed.slide) {
-    parsed.crop = parse_size(options, "crop");
-    parsed.stride = parse_size(options, "stride");
+    parsed.crop = size_option(options, "crop");
+    parsed.stride = size_option(options, "stride");
     if (parsed.stride.height > parsed.crop.height || parsed.stride.width > parsed.crop.width) {
       throw Error::argument("ERR_OPTION_VALUE", "stride", "at most the crop (every pixel in a window)",
                             std::to_string(parsed.stride.height) + " x " + std::to_string(parsed.stride.width));
@@ -75,7 +67,7 @@ InferenceOptions InferenceOptions::parse(const Options& options) {
   return parsed;
 }
 
-std::vector<LogitView> infer_views(const at::Tensor& image, const PreprocessOptions& preprocess,
+std::vector<LogitView> infer_views(const at::Tensor& images, const PreprocessOptions& preprocess,
                                    const InferenceOptions& inference, const at::TensorOptions& type,
                                    const Network& network) {
   const bool pinned = type.device().is_cuda();
@@ -83,7 +75,7 @@ std::vector<LogitView> infer_views(const at::Tensor& image, const PreprocessOpti
   for (const double ratio : inference.ratios) {
     for (const bool flip : {false, true}) {
       if (flip && !inference.flip) continue;
-      PreparedImage prepared = prepare_image(image, preprocess, ratio, flip, pinned);
+      PreparedBatch prepared = prepare_images(images, preprocess, ratio, flip, pinned);
       prepared.input = prepared.input.to(type, /*non_blocking=*/pinned);
       views.push_back(infer_view(prepared, flip, inference, network));
     }

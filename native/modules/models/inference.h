@@ -22,12 +22,13 @@ struct InferenceOptions {
   static InferenceOptions parse(const Options& options);
 };
 
-// Normalised input [1, 3, H, W] -> logits [1, C, h, w].
+// Normalised input [N, 3, H, W] -> logits [N, C, h, w].
 using Network = std::function<at::Tensor(const at::Tensor&)>;
 
-// Every view of the image through the network: for each ratio the image, then its mirror image. `type` is where and in
-// which dtype the network takes its input, prepared on the CPU.
-std::vector<LogitView> infer_views(const at::Tensor& image, const PreprocessOptions& preprocess,
+// Every view of the images, uint8 [N, H, W, 3], through the network: for each ratio the images, then their mirror
+// images; every window of all images at once. `type` is where and in which dtype the network takes its input, prepared
+// on the CPU.
+std::vector<LogitView> infer_views(const at::Tensor& images, const PreprocessOptions& preprocess,
                                    const InferenceOptions& inference, const at::TensorOptions& type,
                                    const Network& network);
 

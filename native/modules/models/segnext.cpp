@@ -1,11 +1,11 @@
 #include "native/modules/models/segnext.h"
 
-#include <ATen/ops/stack.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 
 #include "native/modules/error.h"
 #include "native/modules/models/inference.h"
 #include "native/modules/network.h"
+#include "native/modules/option_values.h"
 
 namespace freqfusion {
 namespace {
@@ -31,15 +31,6 @@ const LightHamHeadOptions& fitting(const LightHamHeadOptions& head, const MscanO
 at::Tensor optional_input(const NamedTensors& inputs, const char* name) {
   const at::Tensor* found = inputs.find(name);
   return found != nullptr ? *found : at::Tensor();
-}
-
-ImageSize size_option(const Options& options, const char* name, ImageSize fallback) {
-  const auto values = options.integers(name, {fallback.height, fallback.width});
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw Error::argument("ERR_OPTION_VALUE", name, "[height, width] from 1",
-                          std::to_string(values.size()) + " numbers, or one below 1");
-  }
-  return {values[0], values[1]};
 }
 
 struct Outputs {
@@ -93,7 +84,7 @@ NamedTensors SegNeXt::run_forward(const NamedTensors& inputs, const Options& opt
                                     options.boolean("stages", false) ? &stages : nullptr);
   outputs.add("logits", logits);
   if (options.has("size")) {
-    const ImageSize size = size_option(options, "size", {});
+    const ImageSize size = size_option(options, "size");
     outputs.add("segLogit", at::upsample_bilinear2d(logits, {size.height, size.width},
                                                     decode_head_.options().align_corners, std::nullopt, std::nullopt));
   }
@@ -110,7 +101,9 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
     throw Error::argument("ERR_NOT_SUPPORTED", "outputs.logits", "one whole view of the image",
                           "several windows, scales or a mirrored view");
   }
-  const at::Tensor& image = inputs.require("image");
+  const at::Tensor& given_image = inputs.require("image");
+  const bool single = given_image.dim() != 4;
+  const at::Tensor images = single ? given_image.unsqueeze(0) : given_image;
   const at::Tensor bases = optional_input(inputs, "nmfBases");
   const auto type = backbone_.first_parameter().options();
   const TensorFunction network = [this](const NamedTensors& given) {
@@ -118,21 +111,22 @@ NamedTensors SegNeXt::run_segment(const NamedTensors& inputs, const Options& opt
     result.add("logits", forward(given.require("image"), optional_input(given, "nmfBases")));
     return result;
   };
-  const std::vector<LogitView> views = infer_views(image, preprocess, inference, type, [&](const at::Tensor& input) {
+  const std::vector<LogitView> views = infer_views(images, preprocess, inference, type, [&](const at::Tensor& input) {
     NamedTensors given;
     given.add("image", input);
     if (bases.defined()) given.add("nmfBases", bases);
     return run_network("logits", given, network).require("logits");
   });
   const SegmentationMaps maps =
-      segmentation_maps(views, {image.size(0), image.size(1)}, wanted.maps, decode_head_.options().align_corners);
+      segmentation_maps(views, {images.size(1), images.size(2)}, wanted.maps, decode_head_.options().align_corners);
   NamedTensors outputs;
-  if (maps.labels.defined()) outputs.add("labels", maps.labels);
-  if (wanted.logits) {
-    outputs.add("logits", views.front().windows.front().logits.to(at::kCPU, at::kFloat).contiguous());
-  }
-  if (maps.probabilities.defined()) outputs.add("probabilities", maps.probabilities);
-  if (maps.scores.defined()) outputs.add("scores", maps.scores);
+  const auto add = [&](const char* name, const at::Tensor& result) {
+    if (result.defined()) outputs.add(name, single ? result.squeeze(0) : result);
+  };
+  add("labels", maps.labels);
+  if (wanted.logits) add("logits", views.front().windows.front().logits.to(at::kCPU, at::kFloat).contiguous());
+  add("probabilities", maps.probabilities);
+  add("scores", maps.scores);
   return outputs;
 }
 
@@ -145,26 +139,20 @@ NamedTensors SegNeXt::run_postprocess(const NamedTensors& inputs, const Options&
   if (!logits.is_floating_point()) {
     throw Error::argument("ERR_DTYPE", "logits", "a floating dtype", dtype_text(logits.scalar_type()));
   }
-  const ImageSize network = size_option(options, "network", {logits.size(2), logits.size(3)});
+  const ImageSize network = size_option(options, "network", ImageSize{logits.size(2), logits.size(3)});
   const ImageSize content = size_option(options, "content", network);
   if (content.height > network.height || content.width > network.width) {
     throw Error::argument("ERR_OPTION_VALUE", "content", "a size within the network input's",
                           std::to_string(content.height) + " x " + std::to_string(content.width));
   }
   const ImageSize size = size_option(options, "size", content);
-  const SegmentationRequest wanted = Outputs::parse(options).maps;
-  std::vector<at::Tensor> labels, probabilities, scores;
-  for (int64_t n = 0; n < logits.size(0); ++n) {
-    const LogitView view = {{{logits.select(0, n), 0, 0, network}}, network, content};
-    SegmentationMaps maps = segmentation_maps({view}, size, wanted, decode_head_.options().align_corners);
-    if (wanted.labels) labels.push_back(std::move(maps.labels));
-    if (wanted.probabilities) probabilities.push_back(std::move(maps.probabilities));
-    if (wanted.scores) scores.push_back(std::move(maps.scores));
-  }
+  const LogitView view = {{{logits, 0, 0, network}}, network, content};
+  const SegmentationMaps maps =
+      segmentation_maps({view}, size, Outputs::parse(options).maps, decode_head_.options().align_corners);
   NamedTensors outputs;
-  if (wanted.labels) outputs.add("labels", at::stack(labels));
-  if (wanted.probabilities) outputs.add("probabilities", at::stack(probabilities));
-  if (wanted.scores) outputs.add("scores", at::stack(scores));
+  if (maps.labels.defined()) outputs.add("labels", maps.labels);
+  if (maps.probabilities.defined()) outputs.add("probabilities", maps.probabilities);
+  if (maps.scores.defined()) outputs.add("scores", maps.scores);
   return outputs;
 }
 

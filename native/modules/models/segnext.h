@@ -34,10 +34,10 @@ class SegNeXt final : public Module {
 
 // Kind "segnext". Options: backbone {mscan's}, head {light_ham_head's}. Methods:
 //   forward {image, nmfBases?}, options stages, size [h, w] -> {logits, segLogit (the logits resized to `size`)}.
-//   segment {image uint8 [H, W, 3] RGB, nmfBases?}, options preprocess (see PreprocessOptions), inference (see
-//     InferenceOptions), outputs {labels true, logits, probabilities, scores} -> what was asked for: labels uint8
-//     [H, W] (int32 above 256 classes), logits float32 [C, h, w] of the network input (one whole view alone),
-//     probabilities float32 [C, H, W], scores float32 [H, W].
+//   segment {image uint8 [H, W, 3] RGB, or images of one size [N, H, W, 3], nmfBases?}, options preprocess (see
+//     PreprocessOptions), inference (see InferenceOptions), outputs {labels true, logits, probabilities, scores} ->
+//     what was asked for: labels uint8 [H, W] (int32 above 256 classes), logits float32 [C, h, w] of the network input
+//     (one whole view alone), probabilities float32 [C, H, W], scores float32 [H, W]; all with N where images have it.
 //   postprocess {logits [N, C, h, w]}, options network [h, w], content [h, w] (network), size [h, w] (content),
 //     outputs -> {labels [N, H, W], probabilities [N, C, H, W], scores [N, H, W]}: the end of `segment` alone.
 std::unique_ptr<Module> make_segnext(const Options& options);

@@ -147,6 +147,12 @@ TwoStageDetector::TwoStageDetector(DetectorTask task, const Options& options)
                           std::to_string(roi_head_.num_classes()) + ", the box head's classes",
                           std::to_string(semantic_head_->options().num_things_classes));
   }
+  check_panoptic_classes(semantic_head_->options().num_things_classes, semantic_head_->options().num_stuff_classes);
+  if (semantic_head_->options().levels > neck_->options().num_outs) {
+    throw Error::argument("ERR_OPTION_VALUE", "neck.numOuts",
+                          std::to_string(semantic_head_->options().levels) + " or more, as the semantic head reads",
+                          std::to_string(neck_->options().num_outs));
+  }
   register_child("semantic_head", &*semantic_head_);
 }
 
@@ -219,8 +225,8 @@ DetectorResult TwoStageDetector::detect_one(const Maps& maps, int64_t index, con
   if (task_ == DetectorTask::masks) return result;
 
   const ImageSize shown = rescale ? meta.shown : maps.input;
-  const LogitView view = {{{maps.semantic.select(0, index), 0, 0, maps.input}}, maps.input, shown};
-  const at::Tensor classes = segmentation_maps({view}, canvas, {}).labels;
+  const LogitView view = {{{maps.semantic.narrow(0, index, 1), 0, 0, maps.input}}, maps.input, shown};
+  const at::Tensor classes = segmentation_maps({view}, canvas, {}).labels.squeeze(0);
   const SemanticFpnHeadOptions& semantic = semantic_head_->options();
   result.map = fuse_panoptic(result.found.scores, result.found.labels, result.masks, classes,
                              {semantic.num_things_classes, semantic.num_stuff_classes, test.panoptic.mask_overlap,

@@ -25,11 +25,11 @@ class CudaGraph final : public DeviceGraph {
     graph_.capture_begin(*pool_, cudaStreamCaptureModeThreadLocal);
     try {
       work();
+      graph_.capture_end();
     } catch (...) {
       abandon(stream);
       throw;
     }
-    graph_.capture_end();
   }
 
   void replay() override { graph_.replay(); }
@@ -40,7 +40,7 @@ class CudaGraph final : public DeviceGraph {
     try {
       graph_.capture_end();
     } catch (...) {
-      // Before 2.12 a capture that could not end left the allocator in it.
+      // It has ended already, or could not: before 2.12 that left the allocator in it.
       try {
         c10::cuda::CUDACachingAllocator::endAllocateToPool(stream.device_index(), *pool_);
       } catch (...) {

@@ -9,11 +9,11 @@
 #include <optional>
 #include <vector>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/cpu/aligned_scratch.h"
 #include "native/ops/cpu/kernel_predictor_kernels.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/kernel_normalizer.h"
-#include "native/ops/row_layout.h"
 
 namespace freqfusion::cpu {
 namespace {

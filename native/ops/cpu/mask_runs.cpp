@@ -67,7 +67,8 @@ void write_column(const std::vector<A>& texels, const MaskAxis<A>& y, const std:
                   RunWriter& writer) {
   for (const Segment& segment : segments) {
     const A below = texels[static_cast<size_t>(segment.below)], above = texels[static_cast<size_t>(segment.above)];
-    if (segment.inner) {
+    // A minimum would hide a NaN, which takes every pixel between the two.
+    if (segment.inner && !std::isnan(below) && !std::isnan(above)) {
       const A low = std::min(below, above), high = std::max(below, above);
       const A slack = 8 * std::numeric_limits<A>::epsilon() * std::max(std::abs(low), std::abs(high));
       if (low - slack >= threshold || high + slack < threshold) {

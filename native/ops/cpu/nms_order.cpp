@@ -1,6 +1,7 @@
 #include "native/ops/cpu/nms_order.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/scalar_tensor.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,8 +13,14 @@
 namespace freqfusion::cpu {
 namespace {
 
+// As the scores' dtype has it, in which at::gt compares on a GPU.
+double in_dtype_of(const at::Tensor& scores, double threshold) {
+  return at::scalar_tensor(threshold, scores.options()).item<double>();
+}
+
 // Indices of the boxes that take part, best score first.
 std::vector<int64_t> ordered(const at::Tensor& scores, double score_threshold) {
+  const double least = in_dtype_of(scores, score_threshold);
   const at::Tensor values = scores.to(at::kDouble).contiguous();
   const double* score = values.const_data_ptr<double>();
   struct Entry {
@@ -23,7 +30,7 @@ std::vector<int64_t> ordered(const at::Tensor& scores, double score_threshold) {
   std::vector<Entry> entries;
   entries.reserve(static_cast<size_t>(values.numel()));
   for (int64_t i = 0; i < values.numel(); ++i) {
-    if (score_threshold > 0 && !(score[i] > score_threshold)) continue;
+    if (score_threshold > 0 && !(score[i] > least)) continue;
     entries.push_back({std::isnan(score[i]) ? -std::numeric_limits<double>::infinity() : score[i], i});
   }
   std::sort(entries.begin(), entries.end(),

@@ -108,7 +108,8 @@ class Strips {
 
   // The strips that a box is listed in, somewhat more than it covers: what rounds an IoU must not hide a pair.
   std::pair<int64_t, int64_t> range(int64_t i) const {
-    const double margin = 1e-3 * std::abs(x2(i) - x1(i)) + 1e-6 * largest_;
+    const double margin =
+        1e-3 * std::abs(x2(i) - x1(i)) + 8 * static_cast<double>(std::numeric_limits<A>::epsilon()) * largest_;
     return {strip(x1(i) - margin), strip(x2(i) + margin)};
   }
 

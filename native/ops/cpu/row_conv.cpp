@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/cpu/aligned_scratch.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/row_conv_kernels.h"

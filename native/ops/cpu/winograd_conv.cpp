@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "native/ops/check.h"
 #include "native/ops/cpu/aligned_scratch.h"
 #include "native/ops/cpu/winograd_conv_kernels.h"
 #include "native/ops/cpu/winograd_conv_layout.h"
@@ -83,7 +84,11 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const std::opt
 void winograd_conv_out(const at::Tensor& output, const at::Tensor& x, const at::Tensor& weight,
                        const std::optional<at::Tensor>& bias, std::string_view activation,
                        const std::optional<at::Tensor>& residual) {
+  check_rank4(output, "output", "[N, C, H, W]");
   check_winograd_conv(x, weight, bias, output.size(1), activation, residual);
+  check_same_kind(x, "x", output, "output");
+  const c10::SymInt sizes[] = {x.size(0), output.size(1), x.size(2), x.size(3)};
+  check_sizes(output, sizes, "output");
   TORCH_CHECK(output.stride(1) == 1 || output.size(1) == 1, "expected channels-last memory for output");
   TORCH_CHECK(!output.is_alias_of(x), "expected an output that shares no memory with x");
   run(output, x, weight, bias, activation, residual);

@@ -7,11 +7,11 @@
 #include <optional>
 #include <vector>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cuda/device.h"
 #include "native/ops/kernel_normalizer.h"
 #include "native/ops/kernel_predictor.h"
-#include "native/ops/row_layout.h"
 
 namespace freqfusion::cuda {
 namespace {

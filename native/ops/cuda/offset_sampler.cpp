@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/overlap.h"
@@ -56,7 +57,7 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad_output, const
   // Without channels the offsets still have a gradient: 0.
   if (x.numel() == 0) return {at::empty_like(x), grad_offset.zero_()};
   // The one working tensor of these kernels: 16-bit gradients are summed in float32.
-  const auto sum_type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto sum_type = accumulator_type(x.scalar_type());
   const auto sums = at::zeros_like(x, x.options().dtype(sum_type));
   auto args = arguments(x, offset, grad_output, groups);
   args.grad_offset = cpu::map_of(grad_offset);

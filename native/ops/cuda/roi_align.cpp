@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/check.h"
 #include "native/ops/cpu/map_of.h"
 #include "native/ops/cpu/overlap.h"
@@ -86,7 +87,7 @@ at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& rois, at::I
   const OnDevice device(grad_output);
   check_images(rois, sizes[0]);
   const auto format = grad_output.suggest_memory_format();
-  const auto sum_type = grad_output.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto sum_type = accumulator_type(grad_output.scalar_type());
   // The one working tensor: 16-bit gradients are summed in float32.
   const at::Tensor sums = at::empty(sizes, grad_output.options().dtype(sum_type), format).zero_();
   if (grad_output.numel() > 0 && sums.numel() > 0) {

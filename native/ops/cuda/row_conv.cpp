@@ -9,8 +9,8 @@
 
 #include <optional>
 
+#include "native/ops/accumulator.h"
 #include "native/ops/cuda/device.h"
-#include "native/ops/row_layout.h"
 
 // On a GPU the result is a contiguous map: what reads it does so with neighbouring threads on neighbouring columns. It
 // is libtorch's own convolution, in float32 for 16-bit maps: TF32 keeps all digits of a 16-bit factor, and libtorch

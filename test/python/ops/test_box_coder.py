@@ -42,7 +42,10 @@ def others(tally):
     tally.close(operators.delta2bbox(image(rois), image(deltas), *scaling), image(target), 1e-12, 1e-10, "[N, K, 4]")
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
         got = operators.delta2bbox(rois.to(dtype), torch.zeros(50, 12, dtype=dtype))
-        tally.check(got.dtype == dtype and got.shape == (50, 12), f"{dtype}, three classes")
+        tally.check(got.dtype == torch.float32 and got.shape == (50, 12), f"{dtype}, three classes")
+        some = torch.randn(50, 4, generator=torch.Generator().manual_seed(2)).to(dtype)
+        want = operators.delta2bbox(rois.to(dtype).float(), some.float(), *scaling)
+        tally.close(operators.delta2bbox(rois.to(dtype), some, *scaling), want, 0, 0, f"{dtype} in float32")
     tally.check(operators.delta2bbox(rois[:0], deltas[:0]).shape == (0, 4), "no boxes")
     wild = torch.tensor([[0.0, 0, math.nan, 0], [math.inf, 0, 0, 0], [0, 0, 1e9, 1e9]], dtype=torch.float64)
     got = operators.delta2bbox(rois[:3], wild, max_shape=[50.0, 60.0])

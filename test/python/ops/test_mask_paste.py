@@ -119,6 +119,12 @@ def edges(tally):
     hollow = masks.clone()
     hollow[0] = math.nan
     tally.check(int(operators.mask_runs(hollow, boxes, 40, 48)[2][0]) == 0, "NaN is not set")
+    for row in range(28):
+        hollow = torch.ones(1, 28, 28)
+        hollow[0, row, 9] = math.nan
+        place = torch.tensor([[2.0, 3, 90, 120]])
+        binary = operators.mask_paste(hollow, place, 130, 100) >= 0.5
+        tally.check(operators.mask_runs(hollow, place, 130, 100)[0].tolist() == run_lengths(binary[0]), f"NaN in row {row}")
     turned = masks.transpose(1, 2)
     tally.close(operators.mask_paste(turned, boxes, 40, 48), operators.mask_paste(turned.contiguous(), boxes, 40, 48), 0, 0, "strides")
     tally.close(operators.mask_paste(masks, boxes.double(), 40, 48), operators.mask_paste(masks, boxes, 40, 48), 0, 0, "boxes in float64")
@@ -142,7 +148,11 @@ def edges(tally):
     tally.raises(refuse(masks[:, :0], boxes, 5, 5), "expected sides of 1..32768 for masks, got", "no rows")
     tally.raises(refuse(masks, boxes, -1, 5), "for height, got -1", "height")
     tally.raises(refuse(masks, boxes, 2**31 - 1, 2**31 - 1), ".", "a canvas that no memory holds")
-    tally.raises(lambda: operators.mask_runs(masks, boxes, 5, 5, 0.0), "expected a number above 0 for threshold, got 0", "threshold")
+    tally.raises(lambda: operators.mask_runs(masks, boxes, 5, 5, 0.0), "expected a number above 0 in Float for threshold, got 0", "threshold")
+    for tiny in (masks, masks.half()):
+        tally.raises(lambda: operators.mask_runs(tiny, boxes, 5, 5, 1e-60), "expected a number above 0 in Float", "0 in float32")
+    tally.check(operators.mask_runs(masks.double(), boxes, 5, 5, 1e-60)[1][-1] > 0, "which float64 holds")
+    tally.raises(lambda: operators.mask_runs(masks, boxes, 5, 5, 1e60), "expected a number above 0 in Float", "infinite in float32")
     tally.raises(lambda: operators.mask_runs(masks, boxes, 1 << 16, 1 << 16), "pixels for height and width, got", "canvas")
     registration(tally, operators.mask_paste, (masks, boxes, 40, 48))
     tally.group("edges and errors")

@@ -113,6 +113,9 @@ def edges(tally):
     high = [i for i in range(200) if scores[i] > 0.4]
     kept = [high[i] for i in reference(boxes[high], scores[high])]
     tally.check(operators.nms(boxes, scores, 0.5, 0, 0.4).tolist() == kept, "score_threshold")
+    tenth = torch.tensor([0.1, 0.3, 0.2])
+    tally.check(operators.nms(boxes[:3] + 0, tenth, 1.0, 0, 0.1).tolist() == [1, 2], "a threshold in the scores' dtype")
+    tally.check(operators.nms(boxes[:3] + 0, tenth.half(), 1.0, 0, 0.2).tolist() == [1], "and in 16 bits")
     for dtype in (torch.float16, torch.bfloat16):
         rounded = boxes.to(dtype)
         tally.check(operators.nms(rounded, scores).tolist() == reference(rounded.float(), scores), f"{dtype} in float32")
@@ -164,6 +167,10 @@ def groups(tally):
     tally.check(operators.batched_nms(boxes, scores, labels).tolist() == alone, "moved apart")
     tally.check(operators.batched_nms(boxes, scores, labels, 0.5, False, 1, 9).tolist() == alone[:9], "max_num, split")
     tally.check(operators.batched_nms(boxes, scores, labels, 0.5, False, 10000, 9).tolist() == alone[:9], "max_num")
+    for dtype in (torch.float16, torch.bfloat16):
+        rounded, many = boxes.to(dtype), labels * 40
+        apart = operators.batched_nms(rounded, scores, many).tolist()
+        tally.check(apart == operators.batched_nms(rounded.float(), scores, many).tolist(), f"{dtype} boxes are moved in float32")
     agnostic = operators.batched_nms(boxes, scores, labels, 0.5, True).tolist()
     tally.check(agnostic == reference(boxes, scores), "class_agnostic")
     spoiled = torch.cat([boxes, torch.tensor([[math.nan, 0, 1, 1], [0, 0, math.inf, 1]])])

@@ -99,6 +99,7 @@ def errors(tally):
     tally.raises(lambda: operator(x, packed, bias, 20, "none", x), r"expected shape .* for residual", "residual")
     tally.raises(lambda: operator(x, packed, bias, 0), "for out_channels, got 0", "outputs")
     tally.raises(lambda: pack(weight[:, :, :2]), r"expected shape \[out, in, 3, 3\] for weight", "kernel")
+    tally.raises(lambda: operator(x[:, :0], packed[:, :, :0], bias, 20), "expected channels for x, got", "no channels")
     tally.check(operator(x[:0], packed, bias, 20).shape == (0, 20, 6, 7), "no images")
     tally.check(operator(x[:, :, :0], packed, bias, 20).shape == (1, 20, 0, 7), "no rows")
     tally.group("argument errors and empty maps")
