@@ -20,7 +20,7 @@ const ASSETS = [join('server', 'grpc', 'open_inference_grpc.proto')];
 const STAMP = join('build', 'dist-stamp.json');
 
 /** Folders of dist/ whose index is an entry of the package. */
-const ENTRIES = ['.', 'server'];
+const ENTRIES = ['.', 'bulk', 'server'];
 
 /** The ESM face of an entry: one instance of everything, whichever way it was imported. */
 function writeEsmWrapper(folder) {

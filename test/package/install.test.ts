@@ -134,6 +134,19 @@ describe('the package in an empty project', () => {
     expect([stdout, stderr]).toEqual(['[]\nlayout shapes\n', '']);
   });
 
+  test('jobs over Redis are an entry of their own, the same with require and import', () => {
+    const script = `
+      import { createRequire } from 'node:module';
+      import * as names from 'freqfusion/bulk';
+      const all = createRequire(import.meta.url)('freqfusion/bulk');
+      if (all.submitRun !== names.submitRun) throw new Error('two instances');
+      console.log(JSON.stringify(Object.keys(all).filter((name) => !(name in names))));
+      console.log(names.redactUrl('redis://user:secret@host:6379'));`;
+    const { stdout, stderr } = node(['--input-type=module', '-e', script]);
+    expect([stdout.split('\n')[0], stderr]).toEqual(['[]', '']);
+    expect(stdout).not.toContain('secret');
+  });
+
   test('says how to build the addon where it is not built', () => {
     const script = `try { require('freqfusion').memoryStats() } catch (error) { console.log(error.code, error.message) }`;
     const { FREQFUSION_ADDON: _, ...env } = process.env;

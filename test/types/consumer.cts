@@ -1,5 +1,6 @@
 // What a user of CommonJS writes. Compiled against the package's own types, never run.
 import freqfusion = require('freqfusion');
+import bulk = require('freqfusion/bulk');
 import serving = require('freqfusion/server');
 
 const { FreqFusionError, tensor } = freqfusion;
@@ -22,3 +23,5 @@ export async function run(signal: AbortSignal): Promise<Float32Array> {
 tensor(new Float32Array(4), 4);
 
 export const server: serving.InferenceServer = new serving.InferenceServer(serving.defaultServeConfig());
+
+export const status: Promise<bulk.RunStatus[]> = bulk.runStatus({ run: 'march' });
