@@ -191,6 +191,7 @@ export type { LoadedInfo, LoadOptions } from './models/loading';
 export { type CocoPanopticResult, PanopticMap, type PanopticMapSegment } from './models/panoptic-map';
 export {
   type ClassArea,
+  type CocoStuffResult,
   SegmentationMap,
   type SegmentationTensors,
   type SegmentationTiming,

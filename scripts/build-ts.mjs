@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { filesKey, readJson } from './build-key.mjs';
@@ -29,6 +38,23 @@ function writeEsmWrapper(folder) {
   writeFileSync(join(folder, 'index.d.mts'), "export * from './index.js';\n");
 }
 
+/** The page of the server: modules for browsers, by a config of their own, and the files beside them as they are. */
+async function buildPage(root, tsc, folder) {
+  const source = join(root, 'lib', 'server', 'page');
+  const target = join(folder, 'server', 'page');
+  const args = [tsc, '-p', join(source, 'tsconfig.json'), '--outDir', target, '--noEmitOnError'];
+  if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
+    throw new Error('the build of the page failed: see above');
+  // All modules at once, not one after the other as they name each other.
+  const modules = readdirSync(target).filter((name) => name.endsWith('.js') && name !== 'main.js');
+  const preload = modules.map((name) => `    <link rel="modulepreload" href="page/${name}">\n`).join('');
+  for (const name of readdirSync(source)) {
+    if (/\.(css|svg)$/.test(name)) copyFileSync(join(source, name), join(target, name));
+  }
+  const html = readFileSync(join(source, 'index.html'), 'utf8');
+  writeFileSync(join(target, 'index.html'), html.replace('  </head>', `${preload}  </head>`));
+}
+
 /** Compiles lib/ to dist/ unless nothing changed. dist/ is replaced as a whole: no file of a deleted source stays. */
 export async function buildTypeScript(root) {
   const dist = join(root, 'dist');
@@ -42,6 +68,7 @@ export async function buildTypeScript(root) {
     const args = [tsc, '-p', 'tsconfig.json', '--outDir', partial, '--noEmitOnError'];
     if ((await runAttached(process.execPath, args, { cwd: root })) !== 0)
       throw new Error('the TypeScript build failed: see above');
+    await buildPage(root, tsc, partial);
     for (const asset of ASSETS) copyFileSync(join(root, 'lib', asset), join(partial, asset));
     for (const entry of ENTRIES) writeEsmWrapper(join(partial, entry));
     const cli = join(partial, 'cli', 'main.js');

@@ -41,9 +41,10 @@ export async function limitAccess(app: FastifyInstance, { options, keys }: Serve
   await app.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: CONTENT_SECURITY_POLICY },
     crossOriginResourcePolicy: { policy: origins.length === 0 ? 'same-origin' : 'cross-origin' },
-    // Without TLS these two mean nothing, and a proxy with TLS sets its own.
+    // Without TLS these three mean nothing (browsers complain of one), and a proxy with TLS sets its own.
     strictTransportSecurity: false,
     originAgentCluster: false,
+    crossOriginOpenerPolicy: false,
   });
   if (origins.length > 0) {
     await app.register(cors, {

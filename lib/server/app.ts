@@ -16,7 +16,9 @@ import { inferRoutes } from './routes/infer';
 import { metricsRoutes } from './routes/metrics';
 import { modelRoutes } from './routes/models';
 import { documentRoutes, openapiRoutes } from './routes/openapi';
+import { pageRoutes } from './routes/page';
 import { repositoryRoutes } from './routes/repository';
+import { sampleRoutes } from './routes/samples';
 import { REQUEST_TIMEOUT } from './ticket';
 
 /** The server's fastify instance. */
@@ -25,12 +27,14 @@ export type App = FastifyInstance;
 /** Plugins with the routes; each gets `{ context }`. */
 const ROUTES = [
   healthRoutes,
-  metricsRoutes,
-  openapiRoutes,
-  repositoryRoutes,
-  modelRoutes,
-  inferRoutes,
   imageRoutes,
+  inferRoutes,
+  metricsRoutes,
+  modelRoutes,
+  openapiRoutes,
+  pageRoutes,
+  repositoryRoutes,
+  sampleRoutes,
 ];
 
 /** Puts the HTTP side of a server together: hooks that hold for every route, then the routes. */

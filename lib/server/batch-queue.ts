@@ -160,6 +160,7 @@ export class BatchQueue<Item, Result> {
   abort(error: unknown): void {
     this.#closed = true;
     for (const entry of [...this.#waiting, ...[...this.#running].flat()]) this.#giveUp(entry, error);
+    this.#schedule();
   }
 
   #checkRoom(bytes: number): void {

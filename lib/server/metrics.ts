@@ -15,6 +15,8 @@ export class ServerMetrics implements ModelObserver {
   readonly seconds: Histogram<'route'>;
   /** Connections that were closed at once, because there were too many. */
   readonly dropped: Counter;
+  /** Seconds that an answer of /segment or /detect took to make of its result, waiting for a thread included. */
+  readonly renderSeconds: Histogram<'view'>;
   readonly #images: Counter<'model' | 'outcome'>;
   readonly #imageSeconds: Histogram<'model'>;
   readonly #waited: Histogram<'model'>;
@@ -39,6 +41,13 @@ export class ServerMetrics implements ModelObserver {
     this.dropped = new Counter({
       name: 'freqfusion_connections_dropped_total',
       help: 'Connections closed at once because server.maxConnections were open',
+      registers,
+    });
+    this.renderSeconds = new Histogram({
+      name: 'freqfusion_render_seconds',
+      help: 'Seconds from the result of an image to its answer (a PNG or JSON), the wait for a thread included',
+      labelNames: ['view'],
+      buckets: SECONDS,
       registers,
     });
     this.#images = new Counter({

@@ -47,6 +47,7 @@ export class InferenceServer {
   readonly #context: ServerContext;
   #grpc: Promise<GrpcServer> | undefined;
   #phase: Phase = 'open';
+  #listening: Promise<string> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(config: ServeConfig, init: ServerInit = {}) {
@@ -90,7 +91,8 @@ export class InferenceServer {
     try {
       if (threads !== undefined) setThreads(threads);
       if (loadFirst) await this.models.load();
-      const url = await this.#listen();
+      this.#listening = this.#listen();
+      const url = await this.#listening;
       const grpcPort = await this.#listenGrpc();
       if (!loadFirst) await this.models.load();
       return { url, ...(grpcPort !== undefined && { grpcPort }) };
@@ -137,6 +139,7 @@ export class InferenceServer {
   async #listenGrpc(): Promise<number | undefined> {
     const { host, grpcPort } = this.config.server;
     if (grpcPort === undefined) return undefined;
+    if (this.#phase === 'closed') throw shuttingDown();
     this.#grpc = startGrpc(this.#context, { host, port: grpcPort, log: this.log });
     const { port } = await this.#grpc;
     this.log.info(`gRPC listening at ${host}:${port}`);
@@ -148,6 +151,8 @@ export class InferenceServer {
     const app = await this.#app;
     if (drainDelay > 0 && app.server.listening) await delay(drainDelay);
     this.#phase = 'closed';
+    // What is only about to listen would go on doing so after it was closed.
+    await this.#listening?.catch(() => {});
     const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK);
     let last: NodeJS.Timeout | undefined;
     const late = setTimeout(() => {

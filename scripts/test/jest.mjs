@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runAttached } from '../libtorch/process.mjs';
+import { notHere } from './not-here.cjs';
 
 /** Runs jest and counts its tests; a file that does not even load counts as one failure. */
 export async function runJest(root, args) {
@@ -19,17 +20,11 @@ export async function runJest(root, args) {
     const pending = results.testResults.flatMap(({ assertionResults }) =>
       assertionResults.filter(({ status }) => status === 'pending' || status === 'todo'),
     );
-    const notHere =
-      process.platform === 'linux'
-        ? []
-        : [
-            'test/build/elf.test.ts: it reads ELF files (Linux)',
-            'test/build/gpu.test.ts: scripts/gpu.sh runs on Linux',
-          ];
+    const left = Object.entries(notHere(root)).map(([file, reason]) => `${file}: ${reason}`);
     return {
       passed: results.numPassedTests,
       failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
-      skipped: [...pending.map(({ fullName }) => fullName), ...notHere],
+      skipped: [...pending.map(({ fullName }) => fullName), ...left],
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -6,7 +6,10 @@ import { runAttached, runCommand } from '../libtorch/process.mjs';
 import { fromLastLine, fromStatus } from './report.mjs';
 
 /** Modules that files need beside torch and NumPy. */
-const NEEDS = { 'coco/test_coco.py': ['pycocotools'] };
+const NEEDS = {
+  'coco/test_coco.py': ['pycocotools'],
+  'serving/test_triton_client.py': ['tritonclient.http', 'tritonclient.grpc'],
+};
 
 const SUFFIX = process.platform === 'darwin' ? 'dylib' : 'so';
 

@@ -38,6 +38,21 @@ describe('the report of npm test', () => {
   });
 });
 
+describe('tests that need a program', () => {
+  test('are left out and named, with what is missing, where it is not there', () => {
+    const script = `console.log(JSON.stringify(require('${ROOT}/scripts/test/not-here.cjs').notHere('${ROOT}')))`;
+    const env = { ...process.env, CHROMIUM: '/no/such/browser' };
+    const found = JSON.parse(run(process.execPath, ['-e', script], ROOT, env).stdout);
+    expect(found).toMatchObject({
+      'test/browser/access.test.ts':
+        'expected chromium on PATH (CHROMIUM, or apt-get install chromium), got no such file',
+    });
+    const jest = require.resolve('jest/bin/jest');
+    const { stdout } = run(process.execPath, [jest, '--listTests', 'test/browser'], ROOT, env);
+    expect(stdout.trim()).toBe('');
+  });
+});
+
 describe('.ci/run', () => {
   let folder: string;
   beforeEach(() => {
@@ -47,9 +62,9 @@ describe('.ci/run', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  // No python3 that could make an environment, and programs that only say what the real ones would.
+  // No python3 that could make an environment, no apt-get, and programs that only say what the real ones would.
   const ci = (npm: string, node: string) => {
-    for (const [name, lines] of Object.entries({ npm, node, python3: 'exit 1' })) {
+    for (const [name, lines] of Object.entries({ npm, node, python3: 'exit 1', 'apt-get': 'exit 1' })) {
       writeFileSync(join(folder, 'bin', name), `#!/bin/sh\n${lines}\n`);
       chmodSync(join(folder, 'bin', name), 0o755);
     }

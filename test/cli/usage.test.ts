@@ -6,12 +6,22 @@ describe('the command line', () => {
     expect(await cli(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` });
     const help = await cli(['--help']);
     expect(help.code).toBe(0);
-    for (const verb of ['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'info']) {
+    for (const verb of [
+      'segment',
+      'inspect',
+      'convert',
+      'verify',
+      'similarity',
+      'eval',
+      'bench',
+      'serve',
+      'info',
+    ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${verb}[ |]`, 'm'));
     }
   });
 
-  it.each(['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'info'])(
+  it.each(['segment', 'inspect', 'convert', 'verify', 'similarity', 'eval', 'bench', 'serve', 'info'])(
     '%s --help has examples',
     async (verb) => {
       const { code, stdout } = await cli([verb, '--help']);

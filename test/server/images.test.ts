@@ -111,3 +111,13 @@ describe('POST /detect', () => {
     expect(await response.json()).toEqual(few.toCoco(1));
   });
 });
+
+test('the metrics tell how long answers took to make, by view', async () => {
+  const counted = async () => {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return Number(/^freqfusion_render_seconds_count\{view="labels"\} (\d+)$/m.exec(text)?.[1] ?? 0);
+  };
+  const before = await counted();
+  await post('/segment?view=labels', page);
+  expect(await counted()).toBe(before + 1);
+});

@@ -126,6 +126,7 @@ describe('a start', () => {
     const started = server.start().catch((error: { code: string }) => error.code);
     await server.close();
     expect(await started).toBe('ERR_SHUTTING_DOWN');
+    expect((await server.app).server.listening).toBe(false);
     expect(server.models.list().map(({ state }) => state)).toEqual(['unloaded', 'unloaded']);
   });
 });

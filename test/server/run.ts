@@ -10,6 +10,8 @@ export interface Running {
   readonly server: InferenceServer;
   readonly url: string;
   readonly port: number;
+  /** Port of gRPC, where the options have one. */
+  readonly grpcPort: number | undefined;
   /** Lines of its log so far. */
   readonly lines: () => Record<string, unknown>[];
 }
@@ -38,7 +40,7 @@ export async function withServer(
   const config = defaultServeConfig({ server: { port: 0, ...options }, models }, {});
   const server = new InferenceServer(config, { log: pino({ level: 'debug' }, sink), ...init });
   await before(server);
-  const { url } = await server.start();
+  const { url, grpcPort } = await server.start();
   try {
     const lines = () =>
       text
@@ -46,7 +48,7 @@ export async function withServer(
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line));
-    await work({ server, url, port: Number(new URL(url).port), lines });
+    await work({ server, url, port: Number(new URL(url).port), grpcPort, lines });
   } finally {
     await server.close({ timeout: 0, drainDelay: 0 });
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { FastifyBaseLogger } from 'fastify';
+import { FreqFusionError } from '../../errors';
 import type { ServerContext } from '../context';
 import { ServerError } from '../errors';
 import { infer } from '../protocol/infer';
@@ -41,7 +42,7 @@ interface ModelRequest {
 
 /** A request that could not be decoded. */
 interface Malformed {
-  readonly malformed: unknown;
+  readonly malformed: FreqFusionError;
 }
 
 /**
@@ -100,10 +101,16 @@ function loadService(): ServiceDefinition {
       checkInferRequest(bytes);
       return method.requestDeserialize(bytes);
     } catch (error) {
-      return { malformed: error } satisfies Malformed;
+      const malformed = error instanceof FreqFusionError ? error : noMessage(error);
+      return { malformed } satisfies Malformed;
     }
   };
   return { ...service, ModelInfer: { ...method, requestDeserialize } };
+}
+
+function noMessage(cause: unknown): FreqFusionError {
+  const details = { expected: 'a ModelInferRequest', actual: 'other bytes', cause };
+  return new FreqFusionError('ERR_REQUEST', 'expected a ModelInferRequest, got other bytes', details);
 }
 
 function handlersOf(context: ServerContext, log: FastifyBaseLogger) {

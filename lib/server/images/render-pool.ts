@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AbortError, FreqFusionError } from '../../errors';
-import { ServerError } from '../errors';
+import type { Ticket } from '../batch-queue';
+import { ServerError, shuttingDown } from '../errors';
 import type { RenderJob } from './render';
 import { type FromWorker, fromPlain, type ToWorker } from './render-messages';
 import { bytesOf, transferable } from './transferable';
@@ -10,9 +11,9 @@ import { bytesOf, transferable } from './transferable';
 export interface RenderPoolOptions {
   /** Threads. Default 1. */
   readonly threads?: number;
-  /** Jobs that may wait or run before no more are invited. Default 64. */
+  /** Jobs that may wait or run before no more are invited. Default 128. */
   readonly jobs?: number;
-  /** Bytes of pixels of those jobs. Default 256 MiB. */
+  /** Bytes of pixels of those jobs. Default 512 MiB. */
   readonly bytes?: number;
   /** The script of a thread, for tests. */
   readonly script?: string;
@@ -22,7 +23,7 @@ export interface RenderPoolOptions {
 const AT_ONCE = 2;
 
 /** By this much the limits may be passed by those that were invited before they were reached. */
-const OVERRUN = 4;
+const OVERRUN = 2;
 
 /** Built by `npm run build`; lib/ and dist/ lie side by side, so it is found from the sources as well. */
 const SCRIPT = join(__dirname, '..', '..', '..', 'dist', 'server', 'images', 'render-worker.js');
@@ -73,7 +74,7 @@ export class RenderPool {
   #closed = false;
 
   constructor(options: RenderPoolOptions = {}) {
-    this.#options = { threads: 1, jobs: 64, bytes: 256 * 2 ** 20, script: SCRIPT, ...options };
+    this.#options = { threads: 1, jobs: 128, bytes: 512 * 2 ** 20, script: SCRIPT, ...options };
   }
 
   /** Jobs that wait or run, and bytes of their pixels. */
@@ -93,20 +94,23 @@ export class RenderPool {
   }
 
   /**
-   * Renders a job on a thread. Rejects with ServerError ERR_QUEUE_FULL or ERR_SHUTTING_DOWN, AbortError where the
-   * signal fires, FreqFusionError ERR_INTERNAL where the thread dies, and with what `render` throws.
+   * Renders a job on a thread. Rejects with ServerError ERR_QUEUE_FULL, ERR_DEADLINE or ERR_SHUTTING_DOWN, AbortError
+   * where the ticket's signal fires, FreqFusionError ERR_INTERNAL where the thread dies, and with what `render` throws.
    */
-  render(job: RenderJob, signal?: AbortSignal): Promise<Buffer> {
+  render(job: RenderJob, { signal, timeout }: Omit<Ticket, 'priority'> = {}): Promise<Buffer> {
     const refused = this.#refusal(bytesOf(job), signal);
     if (refused !== undefined) return Promise.reject(refused);
     const [entry, rendered] = makeEntry(this.#next++, job);
     const onAbort = () => this.#giveUp(entry, gone(signal!));
     signal?.addEventListener('abort', onAbort, { once: true });
+    const timer =
+      timeout === undefined ? undefined : setTimeout(() => this.#giveUp(entry, late()), Math.max(0, timeout));
     this.#jobs += 1;
     this.#bytes += entry.bytes;
     this.#waiting.push(entry);
     this.#schedule();
     return rendered.finally(() => {
+      clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
       this.#jobs -= 1;
       this.#bytes -= entry.bytes;
@@ -123,8 +127,7 @@ export class RenderPool {
 
   #refusal(bytes: number, signal: AbortSignal | undefined): Error | undefined {
     if (signal?.aborted) return gone(signal);
-    if (this.#closed)
-      return new ServerError('ERR_SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 });
+    if (this.#closed) return shuttingDown();
     const { jobs, bytes: limit } = this.#options;
     const tooMany = this.#jobs >= OVERRUN * jobs;
     return tooMany || (this.#jobs > 0 && this.#bytes + bytes > OVERRUN * limit)
@@ -226,6 +229,13 @@ function full(jobs: number, limit: number): ServerError {
     expected: `at most ${limit} answers that are being made`,
     actual: `${jobs}`,
     retryAfter: 1,
+  });
+}
+
+function late(): ServerError {
+  return new ServerError('ERR_DEADLINE', 'the answer was not made in time', {
+    expected: 'an answer within the time of the request',
+    actual: 'none',
   });
 }
 

@@ -13,10 +13,17 @@ import { encodeLabelPng, type LabelMap } from '../../image/labels';
 import { type OverlayOptions, renderOverlay } from '../../image/overlay';
 import type { DecodedImage } from '../../image/types';
 import { runsText } from './runs-text';
+import { encodeScores, type ScoreMap } from './score-map';
 
 /** An answer to be made of a result: plain data alone, so that it can go to another thread. */
 export type RenderJob =
-  | { readonly kind: 'runs'; readonly map: NamedLabelMap; readonly before: object; readonly after: object }
+  | {
+      readonly kind: 'runs';
+      readonly map: NamedLabelMap;
+      readonly before: object;
+      readonly after: object;
+      readonly scores?: ScoreMap;
+    }
   | { readonly kind: 'stuff'; readonly map: NamedLabelMap; readonly imageId: number }
   | { readonly kind: 'labels'; readonly map: LabelMap }
   | {
@@ -47,8 +54,9 @@ export async function render(job: RenderJob, signal?: AbortSignal): Promise<Buff
   switch (job.kind) {
     case 'runs': {
       const { map, before, after } = job;
+      const scores = job.scores === undefined ? {} : { scores: await encodeScores(job.scores) };
       const head = JSON.stringify({ ...before, classes: classAreas(map) }).slice(0, -1);
-      const tail = JSON.stringify(after).slice(1);
+      const tail = JSON.stringify({ ...scores, ...after }).slice(1);
       return Buffer.concat([Buffer.from(`${head},"runs":[`), runsText(map.labels), Buffer.from(`],${tail}`)]);
     }
     case 'stuff':

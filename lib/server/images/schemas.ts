@@ -36,6 +36,9 @@ export const SegmentQuery = Type.Object(
   {
     ...common,
     view: viewOf(SEGMENT_VIEWS),
+    scores: Type.Optional(
+      Type.Boolean({ description: 'tell in the JSON how sure the model is of each label; default: false' }),
+    ),
     legend: Type.Optional(
       Type.Union(
         [Type.Literal('auto'), Type.Literal('right'), Type.Literal('bottom'), Type.Literal('none')],
@@ -104,6 +107,14 @@ const SegmentReply = Type.Object({
     { description: 'those that the image has, the largest first' },
   ),
   runs: Type.Array(Type.Integer(), { description: 'label, length, label, length, ... row by row' }),
+  scores: Type.Optional(
+    Type.Object(
+      { width: Type.Integer(), height: Type.Integer(), png: Type.String() },
+      {
+        description: 'a grey PNG in base64, at most a million pixels: 255 times the score of the label there',
+      },
+    ),
+  ),
   ...about,
 });
 
@@ -138,6 +149,25 @@ const DetectionsReply = Type.Array(
   }),
 );
 
+/** Told in the OpenAPI document alone: bytes are checked by their own rules. */
+const binary = Type.Any({ type: 'string', format: 'binary' });
+
+/** The body of either request. */
+export const ImageBody = {
+  content: {
+    'image/*': { schema: binary },
+    'application/octet-stream': { schema: binary },
+    'multipart/form-data': {
+      schema: Type.Any({
+        type: 'object',
+        description: "an image as the one file; fields beside it stand for the query's options",
+        properties: { image: { type: 'string', format: 'binary' } },
+        required: ['image'],
+      }),
+    },
+  },
+};
+
 /** Replies of one status in two media types; what is sent is made elsewhere, as bytes. */
 function replies(description: string, ...json: TSchema[]) {
   return {
@@ -145,7 +175,7 @@ function replies(description: string, ...json: TSchema[]) {
       description,
       content: {
         'application/json': { schema: Type.Union(json) },
-        'image/png': { schema: Type.String({ format: 'binary' }) },
+        'image/png': { schema: binary },
       },
     },
   };

@@ -1,10 +1,11 @@
 import type { SegmentationMap } from '../../models/segmentation-map';
 import type { Served } from '../batch-queue';
 import type { Segmenter } from '../served-model';
-import type { Prediction } from '../tasks';
+import type { Prediction, SegmentRequestOptions } from '../tasks';
 import { type Answer, type AnswerInit, timingOf } from './answer';
 import type { RenderJob } from './render';
 import type { SegmentQueryOptions } from './schemas';
+import { scoreMap } from './score-map';
 import type { SEGMENT_VIEWS } from './views';
 
 /** A view of POST /segment. */
@@ -13,6 +14,11 @@ export type SegmentView = (typeof SEGMENT_VIEWS)[number]['name'];
 /** Whether a view of POST /segment shows the image itself. */
 export function segmentNeedsImage(view: SegmentView): boolean {
   return view === 'overlay';
+}
+
+/** What a request asks of the model: its scores too, where it wants them and its view can hold them. */
+export function segmentOptions(view: SegmentView, { scores }: SegmentQueryOptions): SegmentRequestOptions {
+  return view === 'rle' && scores === true ? { outputs: ['labels', 'scores'] } : {};
 }
 
 /** What a view of a segmentation is made of. */
@@ -29,7 +35,8 @@ export function segmentAnswer(
       case 'rle': {
         const { name, version } = model.config;
         const before = { model: name, version, width, height };
-        return { kind: 'runs', map: named, before, after: { timing, batch } };
+        const scores = map.scores === undefined ? {} : { scores: scoreMap(map.scores, map) };
+        return { kind: 'runs', map: named, before, after: { timing, batch }, ...scores };
       }
       case 'coco':
         return { kind: 'stuff', map: named, imageId: query.imageId ?? 1 };

@@ -26,6 +26,9 @@ export async function transferable(job: RenderJob): Promise<{ job: RenderJob; bu
     case 'overlay': {
       const map = { ...job.map, labels: await own(job.map.labels) };
       const moved = { ...job, map } as Extract<RenderJob, { map: unknown }>;
+      if (moved.kind === 'runs' && moved.scores !== undefined) {
+        buffers.push(moved.scores.bytes.buffer as ArrayBuffer);
+      }
       if (moved.kind !== 'overlay') return { job: moved, buffers };
       return { job: { ...moved, image: await ownImage(moved.image) }, buffers };
     }
@@ -46,7 +49,8 @@ export function bytesOf(job: RenderJob): number {
   const image = 'image' in job ? job.image.data.byteLength : 0;
   const ids =
     job.kind === 'ids' ? job.ids.byteLength : job.kind === 'panoptic' ? job.subject.ids.byteLength : 0;
-  return labels + image + ids;
+  const scores = job.kind === 'runs' ? (job.scores?.bytes.length ?? 0) : 0;
+  return labels + image + ids + scores;
 }
 
 async function copySlowly<View extends Uint8Array | Uint16Array | Int32Array>(view: View): Promise<View> {

@@ -22,7 +22,8 @@ export function readBinary(datatype: Datatype, count: number, bytes: Uint8Array,
     );
   }
   if (layout.array === Uint8Array) return bytes;
-  return new layout.array(bytes.slice().buffer);
+  // Not slice(): a Buffer's gives a view.
+  return new layout.array(new Uint8Array(bytes).buffer);
 }
 
 function readElements(count: number, bytes: Uint8Array, name: string): Uint8Array[] {

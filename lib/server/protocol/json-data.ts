@@ -37,7 +37,10 @@ export function readJsonData(tensor: JsonData, count: number, encoding: BytesEnc
     throw invalidArgument('ERR_REQUEST_VALUE', name, `binary data: JSON has no ${datatype}`, tensor.data);
   }
   // All of it is checked before an array is made: a shape may ask for any size.
-  walk(tensor, count, (value) => checkNumber(value, name, datatype, layout));
+  const { fits, expected } = elementRule(datatype, layout);
+  walk(tensor, count, (value) => {
+    if (!fits(value)) throw invalidArgument('ERR_REQUEST_VALUE', name, expected, value);
+  });
   const numbers = new layout.array(count);
   const big = layout.bytes === 8 && layout.json === 'integer';
   let at = 0;
@@ -71,24 +74,19 @@ function walk({ name, shape, data }: JsonData, count: number, take: (value: unkn
   descend(data, 0);
 }
 
-function checkNumber(value: unknown, name: string, datatype: NumericDatatype, layout: NumericLayout): void {
+/** What JSON may have for an element of a datatype: a test, and its words. */
+function elementRule(datatype: NumericDatatype, layout: NumericLayout) {
   if (layout.json === 'boolean') {
-    if (typeof value === 'boolean') return;
-    throw invalidArgument('ERR_REQUEST_VALUE', name, 'true or false', value);
+    return { fits: (value: unknown) => typeof value === 'boolean', expected: 'true or false' };
   }
-  if (typeof value === 'number' && layout.json === 'number' && Number.isFinite(value)) return;
-  if (
-    layout.json === 'integer' &&
-    typeof value === 'number' &&
-    Number.isSafeInteger(value) &&
-    value >= Number(layout.min) &&
-    value <= Number(layout.max)
-  ) {
-    return;
-  }
-  const range =
-    layout.json === 'number' ? 'finite numbers' : `integers from ${layout.min} to ${layout.max}, ${datatype}`;
-  throw invalidArgument('ERR_REQUEST_VALUE', name, range, value);
+  if (layout.json === 'number') return { fits: Number.isFinite, expected: 'finite numbers' };
+  const min = Number(layout.min);
+  const max = Number(layout.max);
+  return {
+    fits: (value: unknown) =>
+      Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max,
+    expected: `integers from ${layout.min} to ${layout.max}, ${datatype}`,
+  };
 }
 
 function bytesOf(value: unknown, name: string, encoding: BytesEncoding): Uint8Array {
@@ -97,9 +95,10 @@ function bytesOf(value: unknown, name: string, encoding: BytesEncoding): Uint8Ar
   }
   if (encoding === 'text') return Buffer.from(value, 'utf8');
   const padding = value.endsWith('==') ? 2 : value.endsWith('=') ? 1 : 0;
+  const length = value.length - padding;
   const bytes = Buffer.from(value, 'base64');
   // What is no base64 is skipped in decoding: the length tells.
-  if (bytes.length !== Math.floor(((value.length - padding) * 3) / 4)) {
+  if (length % 4 === 1 || bytes.length !== Math.floor((length * 3) / 4)) {
     throw invalidArgument('ERR_REQUEST_VALUE', name, 'strings of base64', value);
   }
   return bytes;

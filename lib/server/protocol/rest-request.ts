@@ -40,12 +40,13 @@ export function readRestRequest(body: Uint8Array, length: string | undefined): R
   const parameters = new Map(Object.entries(json.parameters ?? {}));
   const allBinary = flag(parameters.get('binary_data_output'), 'parameters.binary_data_output') ?? false;
   const binary = new Map<string, boolean>();
-  for (const { name, parameters: asked = {} } of json.outputs ?? []) {
+  for (const { name, parameters: given } of json.outputs ?? []) {
+    const asked = given ?? {};
     refuseNotOffered(name, asked);
     binary.set(name, flag(own(asked, 'binary_data'), `${name}.parameters.binary_data`) ?? allBinary);
   }
   return {
-    id: json.id,
+    id: json.id ?? undefined,
     parameters,
     inputs,
     outputs: (json.outputs ?? []).map(({ name }) => name),
@@ -75,12 +76,15 @@ function parse(bytes: Uint8Array): unknown {
 
 function readInputs(json: InferRequestJson, body: Uint8Array, end: number, withBinary: boolean) {
   let offset = end;
-  const inputs = json.inputs.map(({ name, datatype: given, shape, parameters = {}, data }): RequestTensor => {
+  const inputs = json.inputs.map((input): RequestTensor => {
+    const { name, datatype: given, shape, data } = input;
+    const parameters = input.parameters ?? {};
     const datatype = checkDatatype(given, `${name}'s datatype`);
     refuseNotOffered(name, parameters);
     const size = own(parameters, 'binary_data_size');
     if (size === undefined) {
-      if (data === undefined) throw invalidArgument('ERR_REQUEST_TENSOR', name, 'data', undefined);
+      if (data === undefined || data === null)
+        throw invalidArgument('ERR_REQUEST_TENSOR', name, 'data', undefined);
       const encoding = datatype === 'BYTES' ? encodingOf(name, parameters) : 'text';
       return {
         name,
@@ -89,7 +93,7 @@ function readInputs(json: InferRequestJson, body: Uint8Array, end: number, withB
         read: (count) => readJsonData({ name, datatype, shape, data }, count, encoding),
       };
     }
-    if (data !== undefined) {
+    if (data !== undefined && data !== null) {
       throw invalidArgument('ERR_REQUEST_TENSOR', name, 'either data or binary_data_size', 'both');
     }
     const left = withBinary ? body.length - offset : 0;

@@ -15,8 +15,13 @@ export interface RestAnswer {
 /** The body of an answer, with the length of the JSON where binary data follows it. */
 export interface RestBody {
   readonly body: Buffer | Readable;
+  /** Bytes of the body, where it is a stream and they are known. */
+  readonly length?: number;
   readonly jsonLength?: number;
 }
+
+/** Bytes of binary data up to which they are copied behind the JSON; more are handed on as they are. */
+const COPIED = 2 ** 20;
 
 /** Elements up to which the JSON of an answer is made in one go. */
 const AT_ONCE = 65_536;
@@ -54,7 +59,11 @@ export function writeRestAnswer({ model, id, outputs, binary }: RestAnswer): Res
   if (tail.length === 0 && elements > AT_ONCE) return { body: Readable.from(inTurns(pieces())) };
   const json = Buffer.from([...pieces()].join(''));
   if (tail.length === 0) return { body: json };
-  return { body: Buffer.concat([json, ...tail]), jsonLength: json.length };
+  const parts = [json, ...tail];
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length <= COPIED) return { body: Buffer.concat(parts), jsonLength: json.length };
+  const filled = parts.filter((part) => part.length > 0);
+  return { body: Readable.from(filled, { objectMode: false }), length, jsonLength: json.length };
 }
 
 /** The pieces with a turn of the event loop between them. */

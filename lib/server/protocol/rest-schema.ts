@@ -1,9 +1,12 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { TypeCompiler, type ValueError } from '@sinclair/typebox/compiler';
 import { invalidArgument } from '../../errors';
 import { DATATYPES, MAX_RANK } from './datatypes';
 
-const Parameters = Type.Optional(
+/** A member that may be missing, or null as some clients write what they have not. */
+const maybe = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
+
+const Parameters = maybe(
   Type.Record(Type.String(), Type.Unknown(), {
     description: 'parameters by name: docs/protocol.md lists them',
   }),
@@ -16,7 +19,7 @@ const Datatype = Type.String({ description: DATATYPES.join(', ') });
 /** A request's JSON, or the part of it before the binary data. */
 export const InferRequestSchema = Type.Object(
   {
-    id: Type.Optional(Type.String({ maxLength: 1024, description: 'comes back in the answer' })),
+    id: maybe(Type.String({ maxLength: 1024, description: 'comes back in the answer' })),
     parameters: Parameters,
     inputs: Type.Array(
       Type.Object({
@@ -32,7 +35,7 @@ export const InferRequestSchema = Type.Object(
       }),
       { minItems: 1, maxItems: 16 },
     ),
-    outputs: Type.Optional(
+    outputs: maybe(
       Type.Array(Type.Object({ name: Type.String(), parameters: Parameters }), {
         maxItems: 16,
         description: "default: the model's default outputs",
@@ -113,8 +116,21 @@ export function checkerOf<Schema extends TSchema>(schema: Schema): (value: unkno
   const compiled = TypeCompiler.Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return value as Static<Schema>;
-    const { path, message, value: actual } = compiled.Errors(value).First()!;
+    const { path, message, value: actual } = innermost(compiled.Errors(value).First()!);
     const expected = message.replace(/^Expected /, '').replace(/^required property$/, 'a value');
-    throw invalidArgument('ERR_REQUEST', path === '' ? 'the request' : path, expected, actual);
+    throw invalidArgument('ERR_REQUEST', memberOf(path), expected, actual);
   };
+}
+
+/** Of a member that may be null, what it would have to be otherwise. */
+function innermost(error: ValueError): ValueError {
+  const inner = error.errors[0]?.First();
+  return inner === undefined ? error : innermost(inner);
+}
+
+/** A JSON pointer as JavaScript would write it: inputs[0].shape. */
+function memberOf(pointer: string): string {
+  const [first, ...rest] = pointer.split('/').slice(1);
+  if (first === undefined) return 'the request';
+  return rest.reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : `${path}.${part}`), first);
 }

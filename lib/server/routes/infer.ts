@@ -50,6 +50,7 @@ export async function inferRoutes(app: FastifyInstance, { context }: RouteOption
         const answer = writeRestAnswer({ model: { name, version }, id, outputs, binary });
         if (answer.jsonLength !== undefined) reply.header(LENGTH_HEADER, String(answer.jsonLength));
         const type = answer.jsonLength === undefined ? 'application/json' : 'application/octet-stream';
+        if (answer.length !== undefined) reply.header('content-length', answer.length);
         return reply.type(type).send(answer.body);
       },
     );
@@ -67,7 +68,7 @@ async function plainBody(body: unknown, encoding: string | undefined, limit: num
   try {
     return await decode(body, { maxOutputLength: limit });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+    if (/BUFFER_TOO_LARGE$/.test(String((error as NodeJS.ErrnoException).code))) {
       throw new ServerError('ERR_BODY_TOO_LARGE', `the body has more than ${limit} bytes`, {
         expected: `at most ${limit} bytes`,
         actual: 'more, once decompressed',

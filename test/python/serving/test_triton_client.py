@@ -5,6 +5,7 @@ Usage: python test_triton_client.py [LIBRARY] [GOLDENS], with FREQFUSION_NODE or
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,10 @@ from tritonclient.utils import InferenceServerException
 sys.path.insert(0, str(Path(__file__).parent.parent / "ops"))
 from golden import Tally  # noqa: E402
 
+PROTO = ROOT / "lib" / "server" / "grpc" / "open_inference_grpc.proto"
 PICTURE = ROOT / "models" / "shapes" / "val" / "picture_00.png"
 CLASSES = 5
-KEY = "a key of more than sixteen characters"
+KEY = "a-key-of-some-length"
 PROTOCOLS = {"REST": triton_http, "gRPC": triton_grpc}
 
 
@@ -57,6 +59,57 @@ def refused(tally, call, status, words, what):
     except InferenceServerException as error:
         told = f"{error.status()}: {error.message()}"
         tally.check(error.status() == status and words in error.message(), f"{what}: {told}")
+
+
+# The scalar types of protobuf descriptors that the definition uses, by their numbers.
+SCALARS = {1: "double", 2: "float", 3: "int64", 4: "uint64", 5: "int32", 8: "bool", 9: "string", 12: "bytes", 13: "uint32"}
+
+
+def published(message):
+    """The fields of a message of Triton's own definition and of those within it: (message, field, number, type, repeated)."""
+    for field in message.fields:
+        entry = field.message_type is not None and field.message_type.GetOptions().map_entry
+        kind = field.message_type.name if field.message_type else SCALARS[field.type]
+        if entry:
+            kind = f"map<string, {field.message_type.fields_by_name['value'].message_type.name}>"
+        repeated = field.is_repeated and not entry
+        yield message.full_name.removeprefix("inference."), field.name, field.number, kind, repeated
+    for nested in message.nested_types:
+        if not nested.GetOptions().map_entry:
+            yield from published(nested)
+
+
+def written(text):
+    """The same of our .proto."""
+    scope = []
+    for line in text.splitlines():
+        if match := re.match(r" *(message|oneof|service) (\w+) {", line):
+            scope.append((match[1], match[2]))
+            if line.endswith("}"):
+                scope.pop()
+        elif re.match(r" *}$", line):
+            scope.pop()
+        elif match := re.match(r" *(repeated )?([\w<>, ]+) (\w+) = (\d+);", line):
+            name = ".".join(each for kind, each in scope if kind == "message")
+            yield name, match[3], int(match[4]), match[2], match[1] is not None
+
+
+def check_definition(tally):
+    """Every message, field number and method of our .proto against those that Triton's client was made from."""
+    text = PROTO.read_text()
+    messages = re.findall(r"^message (\w+)", text, re.MULTILINE)
+    theirs = {field for name in messages for field in published(service_pb2.DESCRIPTOR.message_types_by_name[name])}
+    ours = set(written(text))
+    tally.check(len(messages) == 14 and len(ours) > 50, f"{len(messages)} messages, {len(ours)} fields")
+    for field in sorted(theirs ^ ours):
+        tally.check(False, f"{'ours' if field in ours else 'theirs'} alone: {field}")
+    tally.check(theirs == ours, "the same fields")
+    methods = re.findall(r"rpc (\w+)\((\w+)\) returns \((\w+)\)", text)
+    service = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    for name, request, response in methods:
+        method = service.methods_by_name[name]
+        tally.check((method.input_type.name, method.output_type.name) == (request, response), f"method {name}")
+    tally.check(len(methods) == 6, "six methods")
 
 
 def check_metadata(tally, http, rpc):
@@ -252,15 +305,34 @@ def check_refusals(tally, http, rpc):
     tally.check(http.is_server_ready() and rpc.is_server_ready(), "the server goes on after all of that")
 
 
+def check_documentation(tally, rest_address, rpc_address):
+    """The examples of docs/protocol.md, as they stand."""
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    examples = re.findall(r"^```python$(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    results = []
+    for example in examples:
+        code = example.replace("127.0.0.1:8080", rest_address).replace("127.0.0.1:8081", rpc_address)
+        names = {}
+        exec(code.replace('Path("models', f'Path("{ROOT}/models'), names)  # noqa: S102
+        results.append(names)
+    tally.check(len(examples) == 2, f"{len(examples)} examples")
+    pages, shapes = results
+    tally.check(pages["labels"].shape == (1, 96, 128) and pages["scores"].dtype == np.float32, "the first example")
+    count = shapes["count"]
+    tally.check(0 < count <= 20 and shapes["boxes"].shape == (count, 4), "the second example")
+    tally.check(all(mask["size"] == [256, 320] for mask in shapes["masks"]), "masks of the second example")
+
+
 def check_keys(tally):
     os.environ["FREQFUSION_API_KEYS"] = KEY
+    # A dict of its own for each call: Triton's REST client adds to it.
     headers = {"authorization": f"Bearer {KEY}"}
     with served() as (rest_address, rpc_address):
         with triton_http.InferenceServerClient(rest_address) as http, triton_grpc.InferenceServerClient(rpc_address) as rpc:
             for protocol, client, status in (("REST", http, "401"), ("gRPC", rpc, "StatusCode.UNAUTHENTICATED")):
                 good = image_input(PROTOCOLS[protocol], pages(1))
                 refused(tally, lambda: client.infer("layout", [good]), status, "API key", f"{protocol}: no key")
-                labels = client.infer("layout", [good], headers=headers).as_numpy("labels")
+                labels = client.infer("layout", [good], headers=dict(headers)).as_numpy("labels")
                 tally.check(labels.shape == (1, 96, 128), f"{protocol}: with a key")
                 tally.check(client.is_server_live() and client.is_server_ready(), f"{protocol}: health needs no key")
     del os.environ["FREQFUSION_API_KEYS"]
@@ -268,14 +340,17 @@ def check_keys(tally):
 
 def main():
     tally = Tally()
+    check_definition(tally)
+    tally.group("definition")
     with served() as (rest_address, rpc_address):
         with triton_http.InferenceServerClient(rest_address, concurrency=4) as http, triton_grpc.InferenceServerClient(rpc_address) as rpc:
             for check in (check_metadata, check_segmentation, check_detection, check_refusals):
                 check(tally, http, rpc)
                 tally.group(check.__name__.removeprefix("check_"))
             check_typed_contents(tally, rpc_address, http)
+        check_documentation(tally, rest_address, rpc_address)
     check_keys(tally)
-    tally.group("typed contents and keys")
+    tally.group("typed contents, documentation and keys")
     return tally.finish()
 
 
