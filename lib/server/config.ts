@@ -25,7 +25,7 @@ export const BatchSchema = only(
     size: Type.Integer({
       minimum: 1,
       maximum: 256,
-      default: 8,
+      default: 4,
       description: 'images that go through the network together, at most',
     }),
     delay: Type.Number({
