@@ -1,10 +1,9 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
 import { basename, parse } from 'node:path';
 import { cocoIds } from '../coco/classes';
-import { ResultsWriter, writeError } from '../coco/results-writer';
+import { PanopticWriter } from '../coco/panoptic-writer';
+import { ResultsWriter } from '../coco/results-writer';
 import type { DetectionModel } from '../models/detection-model';
 import type { DetectionResult } from '../models/detection-result';
-import type { CocoPanopticResult } from '../models/panoptic-map';
 
 /**
  * Ids of images for COCO's files: the numbers that they are named by, as COCO's own are (000000000139.jpg), where all
@@ -22,7 +21,7 @@ export interface CocoOutput {
   add(image: string, result: DetectionResult, png: string): Promise<void>;
   /** Completes the file, which is not there before. */
   finish(model: Pick<DetectionModel, 'classes' | 'things'>): Promise<void>;
-  /** Leaves nothing behind of a run that did not end. */
+  /** Leaves nothing behind of a run that did not end; never throws. */
   abandon(): Promise<void>;
 }
 
@@ -42,22 +41,15 @@ export class CocoDetections implements CocoOutput {
   }
 
   async finish(): Promise<void> {
-    const writer = await this.#open();
-    await writer.close();
-    this.#writer = undefined;
-    await rename(writer.file, this.#file).catch((error) => Promise.reject(writeError(this.#file, error)));
+    await (await this.#open()).close();
   }
 
   async abandon(): Promise<void> {
-    const writer = this.#writer;
-    if (writer === undefined) return;
-    await writer.close().catch(() => undefined);
-    await rm(writer.file, { force: true });
+    await this.#writer?.abandon();
   }
 
   async #open(): Promise<ResultsWriter> {
-    // Under another name until it is whole: half a list is no JSON.
-    this.#writer ??= await ResultsWriter.open(`${this.#file}.part`);
+    this.#writer ??= await ResultsWriter.open(this.#file);
     return this.#writer;
   }
 }
@@ -67,7 +59,7 @@ export class CocoPanoptic implements CocoOutput {
   readonly #file: string;
   readonly #ids: ReadonlyMap<string, number>;
   readonly #images: { id: number; file_name: string; width: number; height: number }[] = [];
-  readonly #annotations: CocoPanopticResult[] = [];
+  #writer: PanopticWriter | undefined;
 
   constructor(file: string, ids: ReadonlyMap<string, number>) {
     this.#file = file;
@@ -76,9 +68,10 @@ export class CocoPanoptic implements CocoOutput {
 
   async add(image: string, { panoptic, width, height }: DetectionResult, png: string): Promise<void> {
     const id = this.#ids.get(image)!;
-    await panoptic!.toPng(png);
+    const name = basename(png);
+    const { segments_info: segments } = panoptic!.toCoco(id, name);
+    await (await this.#open()).add(id, name, panoptic!, segments);
     this.#images.push({ id, file_name: basename(image), width, height });
-    this.#annotations.push(panoptic!.toCoco(id, basename(png)));
   }
 
   async finish({ classes, things }: Pick<DetectionModel, 'classes' | 'things'>): Promise<void> {
@@ -88,9 +81,15 @@ export class CocoPanoptic implements CocoOutput {
       name,
       isthing: label < things ? 1 : 0,
     }));
-    const text = JSON.stringify({ images: this.#images, annotations: this.#annotations, categories });
-    await writeFile(this.#file, `${text}\n`).catch((error) => Promise.reject(writeError(this.#file, error)));
+    await (await this.#open()).close({ images: this.#images, categories });
   }
 
-  async abandon(): Promise<void> {}
+  async abandon(): Promise<void> {
+    await this.#writer?.abandon();
+  }
+
+  async #open(): Promise<PanopticWriter> {
+    this.#writer ??= await PanopticWriter.open(this.#file);
+    return this.#writer;
+  }
 }

@@ -9,6 +9,7 @@ import { EXIT } from './exit';
 import { interruptible } from './interrupt';
 import { detectorFrom } from './model-options';
 import { points, print, printJson, progressBar, seconds, table } from './output';
+import { guardSavedResults } from './saved-results';
 
 /** `eval --task bbox` and `--task segm`: COCO's average precision. */
 export async function evaluateInstances(flags: EvalFlags): Promise<number> {
@@ -22,6 +23,7 @@ export async function evaluateInstances(flags: EvalFlags): Promise<number> {
 
 async function judge(flags: EvalFlags, signal: AbortSignal): Promise<DetectionReport> {
   const task = flags.task as CocoTask;
+  guardSavedResults(flags);
   const truth = await readInstances(flags.annotations!, { masks: task === 'segm', signal });
   const imageIds = [...truth.images.keys()].slice(0, flags.limit);
   const bar = progressBar(imageIds.length, { enabled: flags.progress, unit: 'images' });
@@ -50,14 +52,18 @@ async function detectAndJudge(
   let writer: ResultsWriter | undefined;
   try {
     if (flags.saveResults !== undefined) writer = await ResultsWriter.open(flags.saveResults);
-    return await evaluateDetector(model, truth, flags.images!, {
+    const report = await evaluateDetector(model, truth, flags.images!, {
       ...options,
       batch: flags.batch,
       onResults: (results) => writer?.add(results),
     });
+    await writer?.close();
+    return report;
+  } catch (error) {
+    await writer?.abandon();
+    throw error;
   } finally {
     model.dispose();
-    await writer?.close();
   }
 }
 

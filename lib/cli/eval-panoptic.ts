@@ -1,6 +1,6 @@
 import type { SegmentInfo } from '../coco/panoptic-segments';
 import { PanopticWriter } from '../coco/panoptic-writer';
-import { evaluatePanopticFiles, type PanopticSource } from '../evaluation/panoptic-files';
+import { evaluatePanopticFiles, type PanopticSource, pngFolder } from '../evaluation/panoptic-files';
 import type { PanopticReport } from '../evaluation/panoptic-quality';
 import {
   type EvaluatePanopticOptions,
@@ -12,6 +12,7 @@ import { EXIT } from './exit';
 import { interruptible } from './interrupt';
 import { detectorFrom } from './model-options';
 import { points, print, printJson, progressBar, seconds, table } from './output';
+import { guardSavedResults } from './saved-results';
 
 /** `eval --task panoptic`: panoptic quality. */
 export async function evaluatePanoptic(flags: EvalFlags): Promise<number> {
@@ -25,6 +26,7 @@ export async function evaluatePanoptic(flags: EvalFlags): Promise<number> {
 
 async function judge(flags: EvalFlags, signal: AbortSignal): Promise<PanopticReport> {
   const truth = { file: flags.annotations!, folder: flags.truthPngs };
+  guardSavedResults(flags, pngFolder(truth));
   let bar = progressBar(0);
   const options = {
     signal,
@@ -51,14 +53,18 @@ async function segmentAndJudge(
   let writer: PanopticWriter | undefined;
   try {
     if (flags.saveResults !== undefined) writer = await PanopticWriter.open(flags.saveResults);
-    return await evaluatePanopticModel(model, truth, flags.images!, {
+    const report = await evaluatePanopticModel(model, truth, flags.images!, {
       ...options,
       batch: flags.batch,
       onSegments: (image, { imageId, fileName }) => writer?.add(imageId, fileName, image, infosOf(image)),
     });
+    await writer?.close();
+    return report;
+  } catch (error) {
+    await writer?.abandon();
+    throw error;
   } finally {
     model.dispose();
-    await writer?.close();
   }
 }
 

@@ -55,6 +55,19 @@ export function textField(from: Entry, name: string): string {
   throw fieldError(from, name, 'a string', value);
 }
 
+/** Whether a path leads to something inside the folder that it is relative to, on whatever system. */
+export function staysInside(path: string): boolean {
+  const steps = path.split(/[\\/]/);
+  return !/^([\\/]|[a-z]:)|\0/i.test(path) && !steps.includes('..') && !['', '.'].includes(steps.at(-1)!);
+}
+
+/** The name of a file inside a folder, which an untrusted file must not lead out of. */
+export function insideField(from: Entry, name: string): string {
+  const value = textField(from, name);
+  if (staysInside(value)) return value;
+  throw fieldError(from, name, 'a path inside the folder of the files', value);
+}
+
 /** 0, 1, true or false; false where it is missing. */
 export function flagField(from: Entry, name: string): boolean {
   const value = from.value[name] ?? false;

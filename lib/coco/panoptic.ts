@@ -5,6 +5,7 @@ import {
   entry,
   fieldError,
   flagField,
+  insideField,
   textField,
   wholeField,
 } from './fields';
@@ -123,7 +124,7 @@ function annotationOf(from: Entry): PanopticAnnotation {
   });
   return {
     imageId: wholeField(from, 'image_id'),
-    fileName: textField(from, 'file_name'),
+    fileName: insideField(from, 'file_name'),
     segments: [...segments.values()],
   };
 }

@@ -1,50 +1,49 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { CocoError } from '../errors';
+import { PartFile } from './part-file';
 import type { CocoResult } from './results';
 
-/** Writes a results file image by image, so that the detections of a whole data set need not be held. */
+/**
+ * Writes a results file image by image, so that the detections of a whole data set need not be held. The file appears
+ * when it is whole; until then it lies beside its place, as NAME.part.
+ */
 export class ResultsWriter {
   readonly file: string;
-  readonly #handle: FileHandle;
+  readonly #part: PartFile;
   #separator = '[';
 
-  private constructor(file: string, handle: FileHandle) {
-    this.file = file;
-    this.#handle = handle;
+  private constructor(part: PartFile) {
+    this.file = part.file;
+    this.#part = part;
   }
 
-  /** Makes the file, or empties it. Throws ERR_COCO_WRITE where it cannot be written. */
+  /** Begins the file. Throws ERR_COCO_WRITE where it cannot be written. */
   static async open(file: string): Promise<ResultsWriter> {
-    return new ResultsWriter(
-      file,
-      await open(file, 'w').catch((error) => Promise.reject(writeError(file, error))),
-    );
+    return new ResultsWriter(await PartFile.open(file));
   }
 
   /** Appends detections. */
   async add(results: readonly CocoResult[]): Promise<void> {
     if (results.length === 0) return;
     const text = results.map((result) => JSON.stringify(result)).join(',\n');
-    await this.#write(`${this.#separator}\n${text}`);
+    await this.#part.write(`${this.#separator}\n${text}`);
     this.#separator = ',';
   }
 
-  /** Ends the list and closes the file; without this it is no JSON. */
+  /**
+   * Ends the list, and puts the file in its place, over one of that name. Throws ERR_COCO_WRITE where that cannot be,
+   * and leaves nothing behind then.
+   */
   async close(): Promise<void> {
-    await this.#write(this.#separator === '[' ? '[]\n' : '\n]\n');
-    await this.#handle.close();
+    try {
+      await this.#part.write(this.#separator === '[' ? '[]\n' : '\n]\n');
+    } catch (error) {
+      await this.abandon();
+      throw error;
+    }
+    await this.#part.close();
   }
 
-  async #write(text: string): Promise<void> {
-    await this.#handle.writeFile(text).catch((error) => Promise.reject(writeError(this.file, error)));
+  /** Removes what was written; a file of that name from before stays. Never throws: it is for use after an error. */
+  async abandon(): Promise<void> {
+    await this.#part.abandon();
   }
-}
-
-/** ERR_COCO_WRITE with the system's reason. */
-export function writeError(file: string, error: NodeJS.ErrnoException): CocoError {
-  const reason = error.code === 'ENOENT' ? 'its folder does not exist' : (error.code ?? error.message);
-  return new CocoError('ERR_COCO_WRITE', `${file} cannot be written: ${reason}`, {
-    actual: reason,
-    cause: error,
-  });
 }

@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   type PanopticAnnotation,
   type PanopticFile,
@@ -6,6 +6,7 @@ import {
   readPanopticResults,
 } from '../coco/panoptic';
 import { readPanopticPng } from '../coco/panoptic-png';
+import { panopticFolder } from '../coco/panoptic-writer';
 import { CocoError } from '../errors';
 import { throwIfAborted } from '../image/source';
 import { type PanopticImage, PanopticQuality, type PanopticReport } from './panoptic-quality';
@@ -27,7 +28,7 @@ export interface PanopticFilesOptions {
 
 /** The folder of a panoptic file's PNGs. */
 export function pngFolder({ file, folder }: PanopticSource): string {
-  return folder ?? join(dirname(file), basename(file).replace(/\.json$/, ''));
+  return folder ?? panopticFolder(file);
 }
 
 /** Reads an image's segments with their pixels. */

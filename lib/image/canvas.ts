@@ -48,11 +48,12 @@ export class Canvas {
       this.data[at + c] = Math.round(this.data[at + c]! * (1 - share) + color[c]! * share);
   }
 
-  /** A filled rectangle with rounded corners, its edges smooth. */
+  /** A filled rectangle with rounded corners, its edges smooth; what lies outside the canvas costs nothing. */
   rectangle(left: number, top: number, width: number, height: number, radius: number, color: Rgb): void {
     const [halfWidth, halfHeight] = [width / 2 - radius, height / 2 - radius];
-    for (let y = Math.floor(top); y < top + height; y++) {
-      for (let x = Math.floor(left); x < left + width; x++) {
+    const [endX, endY] = [Math.min(left + width, this.width), Math.min(top + height, this.height)];
+    for (let y = Math.max(0, Math.floor(top)); y < endY; y++) {
+      for (let x = Math.max(0, Math.floor(left)); x < endX; x++) {
         const dx = Math.max(0, Math.abs(x + 0.5 - left - width / 2) - halfWidth);
         const dy = Math.max(0, Math.abs(y + 0.5 - top - height / 2) - halfHeight);
         this.blend(x, y, color, clamp(radius + 0.5 - Math.hypot(dx, dy)));
@@ -127,6 +128,26 @@ export class Canvas {
 /** Width in pixels of a line of text at a cap height. */
 export function textWidth(text: string, capHeight: number): number {
   return (layOut(text).width * capHeight) / 7 + WEIGHT;
+}
+
+/** Characters of a name that are drawn at most, whatever room there is. */
+const MOST_CHARACTERS = 60;
+
+/** A text that is not wider than `room` pixels and has at most `most` characters, cut with three dots where it must be. */
+export function fitText(
+  text: string,
+  capHeight: number,
+  { room = Infinity, most = MOST_CHARACTERS }: { room?: number; most?: number } = {},
+): string {
+  // A character takes two units at most; the rest of a very long text is not looked at.
+  const letters = [...text.slice(0, 2 * (most + 1))];
+  const fits = (cut: string) => textWidth(cut, capHeight) <= room;
+  if (letters.length <= most && fits(text)) return text;
+  for (let kept = Math.min(letters.length, most - 3); kept >= 0; kept--) {
+    const cut = `${letters.slice(0, kept).join('').trimEnd()}...`;
+    if (fits(cut)) return cut;
+  }
+  return '';
 }
 
 /** How much of the pixel at a position lies between two edges. */

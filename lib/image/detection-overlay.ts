@@ -1,6 +1,6 @@
 import type { Rle } from '../coco/rle';
 import { ImageError, invalidArgument } from '../errors';
-import { Canvas, textWidth } from './canvas';
+import { Canvas, fitText, textWidth } from './canvas';
 import { innerPoints } from './inner-points';
 import { renderOverlay } from './overlay';
 import { paintMask } from './paint-mask';
@@ -76,11 +76,8 @@ export async function renderDetections(
   }
   if (labels) {
     const tags = subject.detections.map(({ box, className, score }, i): Tag => {
-      return {
-        text: `${className} ${score.toFixed(2)}`,
-        color: colors[i]!,
-        places: placesAt(canvas, box, className, score),
-      };
+      const text = tagText(canvas, className, ` ${score.toFixed(2)}`);
+      return { text, color: colors[i]!, places: placesAt(canvas, box, text) };
     });
     drawTags(canvas, tags);
   }
@@ -120,8 +117,9 @@ export async function renderPanoptic(
     const tags = segments.flatMap(({ className }, i): Tag[] => {
       const point = points[i + 1];
       if (point === undefined) return [];
-      const left = point.x - textWidth(className, capHeight) / 2 - padding;
-      return [{ text: className, color: colors[i]!, places: [[left, point.y - tagHeight / 2]] }];
+      const text = tagText(canvas, className);
+      const left = point.x - textWidth(text, capHeight) / 2 - padding;
+      return [{ text, color: colors[i]!, places: [[left, point.y - tagHeight / 2]] }];
     });
     drawTags(canvas, tags);
   }
@@ -169,15 +167,21 @@ function distinctColors(subject: {
   });
 }
 
+/** A name and what stands behind it; a long name is cut, so that the tag fits into the picture. */
+function tagText(canvas: Canvas, name: string, behind = ''): string {
+  const { capHeight, padding } = tagSizes(canvas);
+  const room = canvas.width - 2 * padding - (behind === '' ? 0 : textWidth(`.${behind}`, capHeight));
+  return `${fitText(name, capHeight, { room })}${behind}`;
+}
+
 /** Where the tag of a box may stand, the best place first: above it, in its corners, below it. */
 function placesAt(
   canvas: Canvas,
   [x1, y1, x2, y2]: DrawnDetection['box'],
-  className: string,
-  score: number,
+  text: string,
 ): [left: number, top: number][] {
   const { capHeight, height, padding } = tagSizes(canvas);
-  const width = textWidth(`${className} ${score.toFixed(2)}`, capHeight) + 2 * padding;
+  const width = textWidth(text, capHeight) + 2 * padding;
   return [
     [x1, y1 - height],
     [x2 - width, y1 - height],

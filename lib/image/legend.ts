@@ -1,4 +1,4 @@
-import { Canvas, textWidth } from './canvas';
+import { Canvas, fitText, textWidth } from './canvas';
 import type { Rgb } from './types';
 
 /** One line of a legend. */
@@ -16,6 +16,9 @@ const PAPER: Rgb = [250, 250, 251];
 const INK: Rgb = [32, 33, 36];
 const SOFT: Rgb = [95, 99, 104];
 const RULE: Rgb = [218, 220, 224];
+
+/** Characters of a caption that are drawn at most. */
+const MOST_OF_CAPTION = 200;
 
 /** Words a share: "37.2 %", "<0.1 %". */
 export function formatShare(share: number): string {
@@ -56,10 +59,11 @@ export function withLegend(
 ): Canvas {
   const { width, height } = picture;
   const sizes = measure(width, height);
+  // The canvas grows with its texts: very long ones are cut.
+  const named = entries.map((entry) => ({ ...entry, name: fitText(entry.name, sizes.capHeight) }));
+  const notes = captions.map((caption) => fitText(caption, sizes.capHeight, { most: MOST_OF_CAPTION }));
   const side = place === 'auto' ? (width > height * 1.2 ? 'bottom' : 'right') : place;
-  return side === 'right'
-    ? beside(picture, entries, captions, sizes)
-    : below(picture, entries, captions, sizes);
+  return side === 'right' ? beside(picture, named, notes, sizes) : below(picture, named, notes, sizes);
 }
 
 function shorten(

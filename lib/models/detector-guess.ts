@@ -66,6 +66,21 @@ class Shapes {
   }
 }
 
+/** Numbers of classes that a state dict reveals; undefined where it lacks the layer that tells. */
+export interface ClassCounts {
+  readonly things: number | undefined;
+  readonly stuff: number | undefined;
+}
+
+/** Reads the numbers of classes, without the background, from the last layers of the heads; refuses nothing. */
+export function readClassCounts(stateDict: StateDict, prefix: string): ClassCounts {
+  const classes = (head: string): number | undefined => {
+    const rows = stateDict.get(`${prefix}${head}.weight`)?.shape[0];
+    return rows !== undefined && rows > 1 ? rows - 1 : undefined;
+  };
+  return { things: classes('roi_head.bbox_head.fc_cls'), stuff: classes('semantic_head.conv_logits') };
+}
+
 /** Reads a detector's options from the names and shapes of a state dict; undefined where it is none. */
 export function readDetector(stateDict: StateDict, trainingConfig?: string): GuessedDetector | undefined {
   const prefix = prefixOf(stateDict, keyOf('loadDetector'));

@@ -12,8 +12,15 @@ import type { LocatedConfig } from './config-file';
 import { DetectionModel } from './detection-model';
 import { DETECTORS } from './detector-architectures';
 import { classCountOf, type DetectorConfig, type DetectorKind, TASK_OF } from './detector-config';
-import { type GuessedDetector, guessDetector, readDetector } from './detector-guess';
-import { type LoadOptions, loadNetwork, type ModelKind } from './loading';
+import {
+  type ClassCounts,
+  type GuessedDetector,
+  guessDetector,
+  readClassCounts,
+  readDetector,
+} from './detector-guess';
+import { keyOf, prefixOf } from './loaders';
+import { type Described, type LoadOptions, loadNetwork, type ModelKind } from './loading';
 
 /** Options of {@link loadDetector}. */
 export interface LoadDetectorOptions extends LoadOptions<DetectorConfig> {}
@@ -50,15 +57,15 @@ const DETECTION: ModelKind<DetectorConfig, TwoStageDetector, LoadDetectorOptions
   registry: DETECTORS,
   knownClasses: [COCO_THINGS, COCO_PANOPTIC].map((classes) => classes.map(({ name }) => name)),
   async describe(stateDict, given, trainingConfig, file) {
+    // A config that the caller has chosen needs no guess, and is not to be refused by one: its keys decide.
+    if (given !== undefined) {
+      const prefix = prefixOf(stateDict, keyOf('loadDetector'));
+      return prefix === undefined ? undefined : described(given, prefix, readClassCounts(stateDict, prefix));
+    }
     const guess = readDetector(stateDict, trainingConfig);
     if (guess === undefined) return undefined;
-    const located = given ?? (await configOf(guess, file));
-    const config = withClassCounts(located.config, guess);
-    return {
-      located: { ...located, config },
-      prefix: guess.prefix,
-      numClasses: classCountOf(config)!,
-    };
+    const located = await configOf(guess, file);
+    return described(located, guess.prefix, readClassCounts(stateDict, guess.prefix));
   },
   build: (config, _numClasses, options) => makeDetector(config, options),
 };
@@ -85,18 +92,31 @@ async function configOf(guess: GuessedDetector, file: string): Promise<LocatedCo
   return { config, folder };
 }
 
-/** The numbers of classes always follow the checkpoint. */
-function withClassCounts(config: DetectorConfig, guess: GuessedDetector): DetectorConfig {
+function described(
+  located: LocatedConfig<DetectorConfig>,
+  prefix: string,
+  counts: ClassCounts,
+): Described<DetectorConfig> {
+  const config = withClassCounts(located.config, counts);
+  return { located: { ...located, config }, prefix, numClasses: classCountOf(config)! };
+}
+
+/** The numbers of classes always follow the checkpoint; what it does not tell is the config's, or COCO's. */
+function withClassCounts(config: DetectorConfig, { things, stuff }: ClassCounts): DetectorConfig {
   const { roiHead, semanticHead, ...rest } = config.network.options;
-  const numClasses = guess.options.roiHead!.bboxHead!.numClasses!;
+  const numClasses = things ?? roiHead?.bboxHead?.numClasses ?? COCO_THINGS.length;
   const options: DetectorOptions = {
     ...rest,
-    roiHead: { ...roiHead, bboxHead: { ...roiHead?.bboxHead, numClasses } },
+    roiHead: {
+      ...roiHead,
+      bboxHead: { ...roiHead?.bboxHead, numClasses },
+      ...(roiHead?.maskHead && { maskHead: { ...roiHead.maskHead, numClasses } }),
+    },
     ...(config.network.kind === 'panoptic_fpn' && {
       semanticHead: {
         ...semanticHead,
         numThingsClasses: numClasses,
-        numStuffClasses: guess.options.semanticHead?.numStuffClasses ?? semanticHead?.numStuffClasses ?? 53,
+        numStuffClasses: stuff ?? semanticHead?.numStuffClasses ?? COCO_PANOPTIC.length - COCO_THINGS.length,
       },
     }),
   };

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodePanopticPng } from '../../lib/coco/panoptic-png';
 import { encodeLabelPng } from '../../lib/image/labels';
@@ -77,6 +77,53 @@ describe('freqfusion eval --task bbox and segm', () => {
       expect(report).toMatchObject({ task: 'segm', images: 2 });
       const { seconds: __, ...again } = JSON.parse((await cli([...args, '--results', saved])).stdout);
       expect(again).toEqual(report);
+    });
+  });
+
+  it('writes no results of a run that fails, and keeps those of another', async () => {
+    await inFolder(async (folder) => {
+      const { annotations } = sceneIn(folder);
+      const saved = join(folder, 'saved.json');
+      writeFileSync(saved, 'before');
+      const args = ['eval', '--task', 'bbox', '--annotations', annotations, '--images', folder];
+      const { code, stderr } = await cli([...args, '--save-results', saved]);
+      expect(stderr).toMatch(/^error: expected a category .* among the classes of the model.*REFERENCE\]\n$/);
+      expect(code).toBe(3);
+      expect(readFileSync(saved, 'utf8')).toBe('before');
+      expect(readdirSync(folder).sort()).toEqual(['results.json', 'saved.json', 'truth.json']);
+    });
+  });
+
+  it('refuses to save results over what is judged against, before anything is written', async () => {
+    await inFolder(async (folder) => {
+      const { annotations } = sceneIn(folder);
+      const before = readFileSync(annotations, 'utf8');
+      const link = join(folder, 'link.json');
+      symlinkSync(annotations, link);
+      mkdirSync(join(folder, 'pngs', 'photos'), { recursive: true });
+      mkdirSync(join(folder, 'out'));
+      symlinkSync(join(folder, 'pngs'), join(folder, 'out', 'alias'));
+      const run = (task: string, saved: string, ...more: string[]) =>
+        cli([
+          ...['eval', '--task', task, '--annotations', annotations, '--save-results', join(folder, saved)],
+          ...['--images', join(folder, 'pngs', 'photos'), ...more],
+        ]);
+      for (const [task, saved, message] of [
+        ['bbox', 'truth.json', /would replace the annotations/],
+        ['segm', 'link.json', /would replace the annotations/],
+        ['panoptic', 'truth.json', /would replace the annotations/],
+        ['panoptic', 'pngs.json', /could replace the images/],
+        ['panoptic', 'out/alias.json', /could replace the true PNGs/],
+        ['panoptic', 'found', /a name ending in \.json for --save-results/],
+      ] as const) {
+        const more = saved === 'out/alias.json' ? ['--truth-pngs', join(folder, 'pngs')] : [];
+        const { code, stderr } = await run(task, saved, ...more);
+        expect(stderr).toMatch(message);
+        expect(code).toBe(2);
+      }
+      expect(readFileSync(annotations, 'utf8')).toBe(before);
+      expect(readdirSync(folder).sort()).toEqual(['link.json', 'out', 'pngs', 'results.json', 'truth.json']);
+      expect(readdirSync(join(folder, 'pngs'))).toEqual(['photos']);
     });
   });
 

@@ -2,15 +2,20 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { saveSafetensors } from '../../lib/checkpoint/save';
+import { StateDict } from '../../lib/checkpoint/state-dict';
 import type { CocoResult } from '../../lib/coco/results';
 import { memoryStats } from '../../lib/device';
 import { decodeImage } from '../../lib/image/decode';
 import { BUNDLED_FOLDER } from '../../lib/models/architectures';
 import type { DetectionModel } from '../../lib/models/detection-model';
-import { BUNDLED_DETECTOR, BUNDLED_DETECTOR_FOLDER } from '../../lib/models/detector-architectures';
+import {
+  BUNDLED_DETECTOR,
+  BUNDLED_DETECTOR_FOLDER,
+  DETECTORS,
+} from '../../lib/models/detector-architectures';
 import { loadModel } from '../../lib/models/load';
 import { loadDetector } from '../../lib/models/load-detector';
-import { PanopticFpn } from '../../lib/modules/two-stage-detector';
+import { MaskRcnn, PanopticFpn } from '../../lib/modules/two-stage-detector';
 import { collectGarbage, expectNothingLeft } from '../collect-garbage';
 
 const WEIGHTS = join(BUNDLED_DETECTOR_FOLDER, 'shapes_mask_rcnn_r18_freqfusion.pth');
@@ -99,6 +104,44 @@ describe('where a detector comes from', () => {
     for (const [load, code, message] of other) {
       await expect(load()).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
     }
+  });
+
+  test('another number of classes than the config has is no matter, in the mask head neither', async () => {
+    const { config } = await DETECTORS.bundled();
+    const { roiHead, ...rest } = config.network.options;
+    const three = {
+      ...rest,
+      roiHead: {
+        bboxHead: { ...roiHead!.bboxHead, numClasses: 3 },
+        maskHead: { ...roiHead!.maskHead, numClasses: 3 },
+      },
+    };
+    using network = await new MaskRcnn(three).initialize(4);
+    const file = join(folder, 'three.safetensors');
+    await saveSafetensors(file, network.stateDict());
+    for (const architecture of [BUNDLED_DETECTOR, undefined]) {
+      using detector = await loadDetector(file, architecture === undefined ? {} : { architecture });
+      expect(detector.info.architecture).toBe(BUNDLED_DETECTOR);
+      expect([detector.things, detector.classes]).toEqual([3, ['class 0', 'class 1', 'class 2']]);
+      expect(detector.info.loaded.mismatched).toEqual([]);
+    }
+  });
+
+  test('a named architecture is loaded against, where the file alone would tell none', async () => {
+    using network = new MaskRcnn((await DETECTORS.bundled()).config.network.options);
+    const gone = /^roi_head\.bbox_head\.(fc_cls|fc_reg)\.|^backbone\.layer2\.1\./;
+    const kept = [...network.stateDict()].filter(({ name }) => !gone.test(name));
+    const file = join(folder, 'part.safetensors');
+    await saveSafetensors(file, new StateDict(kept));
+    await expect(loadDetector(file)).rejects.toMatchObject({ code: 'ERR_MODEL_ARCHITECTURE' });
+    const architecture = BUNDLED_DETECTOR;
+    await expect(loadDetector(file, { architecture })).rejects.toMatchObject({
+      code: 'ERR_STATE_KEYS',
+      message: expect.stringContaining('backbone.layer2.1.conv1.weight'),
+    });
+    using detector = await loadDetector(file, { architecture, strict: false });
+    expect(detector.info.loaded.missing).toContain('roi_head.bbox_head.fc_reg.bias');
+    expect(detector.classes).toHaveLength(5);
   });
 
   test('another architecture than the checkpoint has is a matter of keys', async () => {

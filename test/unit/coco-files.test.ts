@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -226,6 +226,18 @@ describe('results files', () => {
     expect([...read.keys()]).toEqual([7]);
     expect(read.get(7)!.map(({ score }) => score)).toEqual([0.5, 0.25, 0.5]);
 
+    const begun = await ResultsWriter.open(file);
+    await begun.add([result] as never);
+    await begun.abandon();
+    expect((await readResults(file, await truth(), 'bbox')).get(7)).toHaveLength(3);
+
+    const barred = await ResultsWriter.open(join(folder, 'barred.json'));
+    mkdirSync(join(folder, 'barred.json'));
+    await expect(barred.close()).rejects.toMatchObject({ code: 'ERR_COCO_WRITE' });
+    expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+    await expect(barred.abandon()).resolves.toBeUndefined();
+    await expect(ResultsWriter.open(folder)).rejects.toMatchObject({ code: 'ERR_COCO_WRITE' });
+
     const empty = await ResultsWriter.open(file);
     await empty.close();
     expect((await readResults(file, await truth(), 'bbox')).size).toBe(0);
@@ -233,6 +245,19 @@ describe('results files', () => {
       code: 'ERR_COCO_WRITE',
       message: expect.stringContaining('its folder does not exist'),
     });
+  });
+
+  test('a link goes on leading to what it led to, and a device is never replaced', async () => {
+    const [link, file] = [join(folder, 'link.json'), written('[]', 'linked.json')];
+    symlinkSync(file, link);
+    for (const path of [link, '/dev/null']) {
+      const writer = await ResultsWriter.open(path);
+      await writer.add([result] as never);
+      await writer.close();
+    }
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(JSON.parse(await readFile(file, 'utf8'))).toHaveLength(1);
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
   });
 
   test.each([
@@ -305,6 +330,19 @@ describe('panoptic files', () => {
       message: expect.stringMatching(message),
     });
   });
+
+  test.each(['../a.png', '/a.png', 'b/../../a.png', '..\\a.png', 'c:a.png', '', 'b/', 'a\0.png'])(
+    'a PNG outside their folder is refused: %j',
+    async (name) => {
+      const outside = { ...file, annotations: [{ ...one, file_name: name }] };
+      await expect(readPanoptic(written(outside))).rejects.toMatchObject({
+        code: 'ERR_COCO_FORMAT',
+        message: expect.stringContaining(
+          'a path inside the folder of the files for annotations[0].file_name',
+        ),
+      });
+    },
+  );
 
   test('results are of the images and categories of the truth', async () => {
     const truth = await readPanoptic(written(file, 'truth.json'));

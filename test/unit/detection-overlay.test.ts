@@ -1,5 +1,6 @@
+import { fileNameOf } from '../../lib/cli/masks';
 import { encodeRle } from '../../lib/coco/rle';
-import { Canvas } from '../../lib/image/canvas';
+import { Canvas, fitText, textWidth } from '../../lib/image/canvas';
 import {
   type DetectionOverlayOptions,
   type DrawnDetection,
@@ -98,6 +99,41 @@ describe('detections', () => {
       expect(Buffer.compare(bare.data, named.data)).not.toBe(0);
       expect(named.data.length).toBe(bare.data.length);
     }
+  });
+
+  test('a very long name is cut: it costs no time, its score stays, and all is as with a somewhat shorter one', async () => {
+    const box = [10, 40, 60, 70] as const;
+    const named = (className: string) =>
+      render([{ box, score: 0.9, label: 0, className }], { boxes: false, masks: false });
+    const long = await named('m'.repeat(2_000_000));
+    expect(Buffer.compare(long.data, (await named('m'.repeat(100))).data)).toBe(0);
+    expect(Buffer.compare(long.data, (await named('i')).data)).not.toBe(0);
+    expect(at(long, 0, 25)).toEqual(ground);
+  });
+
+  test('what lies outside the picture is not gone through', () => {
+    const canvas = Canvas.of(image);
+    canvas.rectangle(-1e9, -1e9, 2e9, 2e9, 1, RED);
+    expect([at(canvas, 0, 0), at(canvas, W - 1, H - 1)]).toEqual([RED, RED]);
+    canvas.frame([-1e9, -1e9, 1e9, 20], 2, BLUE);
+    expect([at(canvas, 50, 19), at(canvas, 50, 21)]).toEqual([BLUE, RED]);
+  });
+
+  test('texts are cut with three dots, by their width or by their characters', () => {
+    expect(fitText('cat', 10)).toBe('cat');
+    expect(fitText('c'.repeat(61), 10)).toBe(`${'c'.repeat(57)}...`);
+    expect(fitText('\u{1F431}'.repeat(100), 10)).toBe(`${'\u{1F431}'.repeat(57)}...`);
+    const cut = fitText('a dog and a cat', 10, { room: 60 });
+    expect(cut).toMatch(/^a dog.*[^ ]\.\.\.$/);
+    expect(textWidth(cut, 10)).toBeLessThanOrEqual(60);
+    expect(fitText('cat', 10, { room: 1 })).toBe('');
+  });
+
+  test('names of files have letters, digits and few signs, and an end', () => {
+    expect(fileNameOf('a/b\\c:d e..f')).toBe('a-b-c-d-e..f');
+    expect(fileNameOf('../../etc')).toBe('..-..-etc');
+    expect(fileNameOf('é'.repeat(5000))).toBe('é'.repeat(40));
+    expect(Buffer.byteLength(fileNameOf('\u{20000}'.repeat(5000)))).toBe(80);
   });
 
   test('nothing found leaves the image as it is', async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -189,5 +189,34 @@ describe('a panoptic model over a data set', () => {
     await expect(PanopticWriter.open(join(source().file, 'results.json'))).rejects.toMatchObject({
       code: 'ERR_COCO_WRITE',
     });
+  });
+
+  test('a writer that is abandoned leaves what was there, and nothing else', async () => {
+    const [file, name] = [join(folder, 'kept.json'), 'deep/7.png'];
+    const one = { ids, width, height };
+    const other = { ...one, ids: ids.map(() => 9) };
+    for (const [image, close] of [
+      [one, true],
+      [other, false],
+    ] as const) {
+      const writer = await PanopticWriter.open(file);
+      await writer.add(7, name, image, []);
+      await (close ? writer.close() : writer.abandon());
+      expect(readdirSync(join(folder, 'kept'))).toEqual(['deep']);
+      expect((await readPanopticPng(join(folder, 'kept', name))).ids).toEqual(ids);
+      expect(JSON.parse(await readFile(file, 'utf8')).annotations).toHaveLength(1);
+    }
+    const before = readdirSync(folder).sort();
+    const fresh = await PanopticWriter.open(join(folder, 'fresh.json'));
+    await expect(fresh.add(7, '../7.png', one, [])).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
+    await fresh.add(7, '7.png', one, []);
+    // Something is in the way of the JSON file: the PNGs have their places by then, and stay.
+    mkdirSync(join(folder, 'fresh.json'));
+    await expect(fresh.close()).rejects.toMatchObject({ code: 'ERR_COCO_WRITE' });
+    rmSync(join(folder, 'fresh.json'), { recursive: true });
+    expect(readdirSync(join(folder, 'fresh'))).toEqual(['7.png']);
+    rmSync(join(folder, 'fresh'), { recursive: true });
+    expect(readdirSync(folder).sort()).toEqual(before);
+    await expect(PanopticWriter.open(join(folder, 'bare'))).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
   });
 });

@@ -134,6 +134,14 @@ describe('painting', () => {
 });
 
 describe('legend', () => {
+  test.each(['right', 'bottom'] as const)('a very long name does not blow it up: %s', async (legend) => {
+    const name = 'm'.repeat(1_000_000);
+    const long = { ...subject, classes: [name, 'left', 'right'] };
+    const { width, height } = await renderOverlay(image, long, { legend, captions: [name] });
+    expect(width).toBeLessThan(3000);
+    expect(height).toBeLessThan(500);
+  });
+
   test('stands beside upright images and below wide ones, outside the picture', async () => {
     const bare = await renderOverlay(image, subject, { legend: 'none' });
     const right = await renderOverlay(image, subject);
