@@ -38,7 +38,7 @@ test('a short YAML file gets every default', async () => {
       device: 'cpu',
       dtype: 'float32',
       cudaGraph: false,
-      batch: { size: 8, delay: 2 },
+      batch: { size: 4, delay: 2 },
       queue: { length: 128, bytes: 256 * 2 ** 20 },
       warmup: [],
       instances: 2,
