@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 
-#include <array>
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,7 +1,6 @@
 #include "native/node/transfers.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 namespace freqfusion::node {
 namespace {

@@ -2,13 +2,11 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/convolution_backward.h>
-#include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <array>
 #include <optional>
-#include <utility>
 
 #include "native/ops/accumulator.h"
 #include "native/ops/check.h"

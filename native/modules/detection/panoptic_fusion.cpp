@@ -5,7 +5,6 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "native/modules/detection/inputs.h"

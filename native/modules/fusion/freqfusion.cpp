@@ -2,7 +2,6 @@
 
 #include <ATen/ops/_upsample_nearest_exact2d.h>
 #include <ATen/ops/adaptive_avg_pool2d.h>
-#include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/replication_pad2d.h>

@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 
-#include <algorithm>
 #include <cstring>
 #include <numeric>
 

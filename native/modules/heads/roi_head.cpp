@@ -1,7 +1,6 @@
 #include "native/modules/heads/roi_head.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 

@@ -1,6 +1,5 @@
 #include "native/modules/heads/rpn_head.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 

@@ -1,7 +1,6 @@
 #include "native/modules/models/inference.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "native/modules/error.h"

@@ -1,7 +1,5 @@
 #include "native/modules/necks/fpn_carafe.h"
 
-#include <utility>
-
 namespace freqfusion {
 namespace {
 

@@ -1,9 +1,6 @@
 #include "native/ops/nms.h"
 
-#include <ATen/ops/empty.h>
 #include <torch/library.h>
-
-#include <algorithm>
 
 #include "native/ops/cpu/nms_order.h"
 #include "native/ops/nms_check.h"

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zero.h>
 #include <c10/core/CPUAllocator.h>
 #include <torch/library.h>
 

@@ -1,7 +1,6 @@
 #include "native/ops/local_similarity.h"
 
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zero.h>
 #include <torch/library.h>
 
 #include "native/ops/check.h"

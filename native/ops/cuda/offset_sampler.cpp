@@ -1,7 +1,6 @@
 #include "native/ops/offset_sampler.h"
 
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zero.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
