@@ -46,15 +46,24 @@ def sweep(tally):
     tally.check(same_on_one_thread(lambda: operator(x, packed, bias, 40)), "the same on one thread")
 
 
+def direct_sum(x, weight):
+    """One term after the other: PyTorch's own convolution sums as suits the processor, with an error of its own."""
+    columns, rows = F.unfold(x, 3, padding=1)[0], weight.flatten(1)
+    total = torch.zeros(len(rows), columns.shape[1])
+    for k, column in enumerate(columns):
+        total += rows[:, k, None] * column
+    return total.view(1, len(rows), *x.shape[2:])
+
+
 def accuracy(tally):
     """As exact as a direct sum: the reason for its points and for the spans of its sums."""
     torch.manual_seed(2)
     x, weight, _, _ = drawn(1, 256, 256, 64, 64)
     want = exact(x, weight)
     error = (operator(x, pack(weight), None, 256) - want).abs()
-    direct = (F.conv2d(x, weight, padding=1) - want).abs()
+    direct = (direct_sum(x, weight) - want).abs()
     tally.check(error.max() < 1e-5, f"greatest error {error.max()} of results up to {want.abs().max()}")
-    tally.check(error.mean() < 2 * direct.mean() + 1e-7, f"mean error {error.mean()}, of a direct sum {direct.mean()}")
+    tally.check(error.mean() < 1.2 * direct.mean(), f"mean error {error.mean()}, of a direct sum {direct.mean()}")
     tally.group("accuracy")
 
 
