@@ -54,6 +54,21 @@ const OF_TASKS: Readonly<Partial<Record<keyof EvalFlags, readonly EvalTask[]>>> 
   nmfSeed: ['semantic'],
 };
 
+/** Options of a model that runs, which has nothing to do where results are judged. */
+const OF_IMAGES: readonly (keyof EvalFlags)[] = [
+  'checkpoint',
+  'architecture',
+  'border',
+  'ema',
+  'cudaGraph',
+  'device',
+  'dtype',
+  'threads',
+  'nmfSeed',
+  'batch',
+  'saveResults',
+];
+
 /** Adds the verb `eval`; `evaluate` is another name of it. */
 export function addEval(program: Command): void {
   const command = program
@@ -126,17 +141,22 @@ const EVALUATORS: Readonly<Record<EvalTask, (flags: EvalFlags) => Promise<number
 };
 
 /** Refuses options that the task has no use for: a forgotten --task is the likely reason. */
-function checkFlags(command: Command, { task, images, results, annotations, saveResults }: EvalFlags): void {
+function checkFlags(command: Command, { task, images, results, annotations }: EvalFlags): void {
+  const given = (name: string) => command.getOptionValueSource(name) === 'cli';
+  const long = (name: string) => command.options.find((option) => option.attributeName() === name)!.long;
   for (const [name, tasks] of Object.entries(OF_TASKS)) {
-    if (command.getOptionValueSource(name) !== 'cli' || tasks.includes(task)) continue;
-    const { long } = command.options.find((option) => option.attributeName() === name)!;
-    throw new CliError(`${long} belongs to --task ${tasks.join(' or ')}, got --task ${task}`);
+    if (!given(name) || tasks.includes(task)) continue;
+    throw new CliError(`${long(name)} belongs to --task ${tasks.join(' or ')}, got --task ${task}`);
   }
   if ((images === undefined) === (results === undefined)) {
     throw new CliError('expected either --images, to run a model, or --results, to judge what one has found');
   }
-  if (saveResults !== undefined && images === undefined) {
-    throw new CliError('--save-results belongs to --images: these results are in a file already');
+  const idle = results === undefined ? undefined : OF_IMAGES.find(given);
+  if (idle !== undefined) {
+    throw new CliError(`${long(idle)} belongs to --images: no model runs where --results are judged`);
+  }
+  if (images !== undefined && given('resultPngs')) {
+    throw new CliError('--result-pngs belongs to --results: a model that runs needs none');
   }
   if (task !== 'semantic' && annotations === undefined) {
     throw new CliError(

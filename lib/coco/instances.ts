@@ -1,4 +1,4 @@
-import { FreqFusionError } from '../errors';
+import { CocoError, describe, FreqFusionError } from '../errors';
 import {
   addUnique,
   boxField,
@@ -149,16 +149,27 @@ export async function readInstances(
   { masks = false, signal }: ReadInstancesOptions = {},
 ): Promise<InstanceAnnotations> {
   const annotations = new InstanceAnnotations(file, masks);
-  await readJsonValues(
+  const lists = await readJsonValues(
     file,
     (value, key, index) => {
       if (index !== undefined) annotations.add(value, key, index);
+      else if (key === 'annotations') throw listError(file, key, value);
     },
     signal,
   );
   requireLists(file, { images: annotations.images.size, categories: annotations.categories.size });
+  // Empty it may be, of images without objects; without it the file is of another kind.
+  if (!lists.has('annotations')) throw listError(file, 'annotations', undefined);
   annotations.checkReferences();
   return annotations;
+}
+
+function listError(file: string, name: string, value: unknown): CocoError {
+  const [expected, actual] = [`a list ${name}`, describe(value)];
+  return new CocoError('ERR_COCO_FORMAT', `expected ${expected} in ${file}, got ${actual}`, {
+    expected,
+    actual,
+  });
 }
 
 /** Throws ERR_COCO_FORMAT where a list of an annotation file is missing or empty. */

@@ -18,8 +18,13 @@ const MAX_VALUE = 2 ** 28;
  * Reads a JSON file value by value, so that neither its text nor all that it holds must fit in memory: COCO's files
  * are one list, or an object with a few long ones. Throws ERR_COCO_READ for a file that cannot be read or is no such
  * JSON.
+ * @returns the names of the lists that the file has, empty ones too; '' for the file itself.
  */
-export async function readJsonValues(file: string, visit: JsonVisitor, signal?: AbortSignal): Promise<void> {
+export async function readJsonValues(
+  file: string,
+  visit: JsonVisitor,
+  signal?: AbortSignal,
+): Promise<ReadonlySet<string>> {
   const splitter = new Splitter(file, visit);
   try {
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
@@ -37,6 +42,7 @@ export async function readJsonValues(file: string, visit: JsonVisitor, signal?: 
     });
   }
   splitter.end();
+  return splitter.lists;
 }
 
 /** What the next byte that is no white space may begin. */
@@ -52,6 +58,8 @@ class Splitter {
   #index: number | undefined;
   /** Whether a closing bracket may come now: after a value, and in an empty list or object. */
   #mayClose = false;
+  /** Names of the lists so far. */
+  readonly lists = new Set<string>();
 
   // The value or key that is being collected: its bytes from earlier chunks, and what is open within it.
   #parts: Buffer[] = [];
@@ -126,6 +134,7 @@ class Splitter {
   }
 
   #openList(): void {
+    this.lists.add(this.#key);
     this.#index = 0;
     this.#open('element');
   }

@@ -41,7 +41,7 @@ export async function readResults(
   signal?: AbortSignal,
 ): Promise<Map<number, CocoResult[]>> {
   const byImage = new Map<number, CocoResult[]>();
-  await readJsonValues(
+  const lists = await readJsonValues(
     file,
     (value, key, index) => {
       const from = entry(value, file, key, index ?? 0);
@@ -56,5 +56,7 @@ export async function readResults(
     },
     signal,
   );
+  // An object without members, or with empty lists alone, has no value to refuse.
+  if (!lists.has('')) throw fieldError(entry({}, file, '', 0), '', 'a list of detections', {});
   return byImage;
 }

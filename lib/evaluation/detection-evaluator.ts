@@ -6,7 +6,7 @@ import { type CocoResult, type CocoTask, checkResult } from '../coco/results';
 import { type CocoBox, type Rle, rleArea } from '../coco/run-lengths';
 import { invalidArgument } from '../errors';
 import { type DetectionReport, reportOf } from './detection-report';
-import { matchDetections } from './matching';
+import { type Matches, matchDetections } from './matching';
 import { ClassMatches, type PrecisionRecall, precisionRecall } from './precision-recall';
 
 /** Options of {@link DetectionEvaluator}; the defaults are COCO's. */
@@ -26,6 +26,18 @@ export interface DetectionEvaluatorOptions {
    * as pycocotools does for results files with both. Default 'mask'.
    */
   segmArea?: 'mask' | 'box';
+}
+
+/** What came out of an image for one class. */
+interface Judged {
+  /** Place of the class. */
+  readonly k: number;
+  /** Of the detections that count, best first. */
+  readonly scores: readonly number[];
+  readonly matches: Matches;
+  /** Numbers of detections and of true objects. */
+  readonly detections: number;
+  readonly truths: number;
 }
 
 /**
@@ -72,7 +84,8 @@ export class DetectionEvaluator {
 
   /**
    * Judges the detections of an image. Throws ERR_COCO_FORMAT and ERR_COCO_REFERENCE for detections that are
-   * malformed or of something that the annotations do not have, ERR_ARGUMENT for an image that was given before.
+   * malformed or of something that the annotations do not have, ERR_ARGUMENT for an image that was given before; nothing is
+   * kept of the image then, and it can be given again.
    */
   add(imageId: number, results: readonly CocoResult[]): void {
     results.forEach((result, index) => {
@@ -80,7 +93,7 @@ export class DetectionEvaluator {
       checkResult(from, this.#truth, this.task);
       if (result.image_id !== imageId) throw fieldError(from, 'image_id', `${imageId}`, result.image_id);
     });
-    if (!this.#left.delete(imageId)) {
+    if (!this.#left.has(imageId)) {
       if (this.#place.has(imageId)) {
         throw invalidArgument('ERR_ARGUMENT', 'imageId', 'an image that was not added before', imageId);
       }
@@ -89,28 +102,41 @@ export class DetectionEvaluator {
       }
       return;
     }
+    // Everything of the image is judged before anything is kept: a mask may turn out to be malformed.
+    const judged = this.#judgeImage(imageId, results);
+    this.#left.delete(imageId);
+    for (const { k, scores, matches, detections, truths } of judged) {
+      this.#classes[k]!.add(this.#place.get(imageId)!, scores, matches);
+      this.#detections += detections;
+      this.#truths += truths;
+    }
+  }
+
+  #judgeImage(imageId: number, results: readonly CocoResult[]): Judged[] {
     const ofCategory = groupBy(results, ({ category_id }) => category_id);
     const truthOf = groupBy(this.#truth.of(imageId), ({ categoryId }) => categoryId);
     const groups = this.useCategories ? this.categoryIds.map((id) => [id]) : [this.categoryIds];
-    groups.forEach((ids, k) => {
+    return groups.flatMap((ids, k) => {
       const truths = ids.flatMap((id) => truthOf.get(id) ?? []);
       const detections = ids.flatMap((id) => ofCategory.get(id) ?? []);
-      if (truths.length > 0 || detections.length > 0) this.#judge(imageId, k, truths, detections);
+      if (truths.length === 0 && detections.length === 0) return [];
+      return [{ k, ...this.#judge(imageId, truths, detections) }];
     });
   }
 
-  #judge(imageId: number, k: number, truths: InstanceAnnotation[], given: CocoResult[]): void {
+  #judge(imageId: number, truths: InstanceAnnotation[], given: CocoResult[]): Omit<Judged, 'k'> {
     const detections = given
       .slice()
       .sort((a, b) => b.score - a.score)
       .slice(0, this.maxDetections[2]);
     const { ious, areas } =
       this.task === 'bbox' ? this.#boxes(truths, detections) : this.#masks(imageId, truths, detections);
-    const matches = matchDetections(ious, areas, truths);
-    const scores = detections.map(({ score }) => score);
-    this.#classes[k]!.add(this.#place.get(imageId)!, scores, matches);
-    this.#detections += given.length;
-    this.#truths += truths.filter(({ crowd }) => !crowd).length;
+    return {
+      matches: matchDetections(ious, areas, truths),
+      scores: detections.map(({ score }) => score),
+      detections: given.length,
+      truths: truths.filter(({ crowd }) => !crowd).length,
+    };
   }
 
   #boxes(truths: readonly InstanceAnnotation[], detections: readonly CocoResult[]) {
@@ -135,26 +161,43 @@ export class DetectionEvaluator {
     return { ious: rleIou(masks, trueMasks, crowd), areas };
   }
 
-  /** Precision and recall of every setting, of what has been given. Images that are left count as images without detections. */
+  /**
+   * Precision and recall of every setting, of what has been given. Images that are left count as images without
+   * detections, and can still be added afterwards.
+   */
   precisionRecall(): PrecisionRecall {
-    for (const imageId of [...this.#left]) this.add(imageId, []);
-    return precisionRecall(this.#classes, this.maxDetections);
+    return precisionRecall(this.#classes, this.maxDetections, this.#objects().wanted);
   }
 
-  /** The scores. */
+  /** The scores, of what has been given; see {@link precisionRecall} for images that are left. */
   report(): DetectionReport {
-    const curves = this.precisionRecall();
-    return reportOf(curves, {
+    const { wanted, truths } = this.#objects();
+    return reportOf(precisionRecall(this.#classes, this.maxDetections, wanted), {
       task: this.task,
       maxDetections: this.maxDetections,
       images: this.imageIds.length,
-      truths: this.#truths,
+      truths,
       detections: this.#detections,
       categories: this.useCategories
         ? this.categoryIds.map((id) => this.#truth.categories.get(id)!)
         : undefined,
-      wanted: this.#classes.map(({ wanted }) => wanted[0]!),
+      wanted: wanted.map(([all]) => all!),
     });
+  }
+
+  /** Objects that are to be found, [classes][areas] and all that are no crowds, with those of the images that are left. */
+  #objects(): { wanted: readonly (readonly number[])[]; truths: number } {
+    const wanted = this.#classes.map((matches) => [...matches.wanted]);
+    let truths = this.#truths;
+    for (const imageId of this.#left) {
+      for (const { k, matches, truths: more } of this.#judgeImage(imageId, [])) {
+        matches.wanted.forEach((count, area) => {
+          wanted[k]![area]! += count;
+        });
+        truths += more;
+      }
+    }
+    return { wanted, truths };
   }
 }
 

@@ -88,10 +88,14 @@ export class ClassMatches {
   }
 }
 
-/** Computes precision and recall for classes and for numbers of detections that count in an image. */
+/**
+ * Computes precision and recall for classes and for numbers of detections that count in an image.
+ * @param wantedOf [classes][areas]: objects that are to be found. Default: those of the images that were added.
+ */
 export function precisionRecall(
   classes: readonly ClassMatches[],
   maxDetections: readonly number[],
+  wantedOf: readonly (readonly number[])[] = classes.map(({ wanted }) => wanted),
 ): PrecisionRecall {
   const [T, R, K] = [IOU_THRESHOLDS.length, RECALL_LEVELS.length, classes.length];
   const [A, M] = [AREA_NAMES.length, maxDetections.length];
@@ -103,7 +107,7 @@ export function precisionRecall(
   classes.forEach((matches, k) => {
     const order = matches.sorted();
     for (let a = 0; a < A; a++) {
-      const wanted = matches.wanted[a]!;
+      const wanted = wantedOf[k]![a]!;
       if (wanted === 0) continue;
       for (const [m, most] of maxDetections.entries()) {
         for (let t = 0; t < T; t++) {

@@ -1,6 +1,6 @@
+import { checkInteger } from '../check';
 import { outlinesOf } from '../coco/outlines';
 import { type CocoBox, type CocoRle, decodeRle, type Rle, rleArea, rleBox, toCocoRle } from '../coco/rle';
-import { invalidArgument } from '../errors';
 import { encodeLabelPng, writeBytes } from '../image/labels';
 
 /**
@@ -28,14 +28,8 @@ export class DetectionMask {
 
   /** Whether the pixel at column x and row y belongs to it. Throws ERR_RANGE outside the image. */
   at(x: number, y: number): boolean {
-    for (const [name, value, side] of [
-      ['x', x, this.width],
-      ['y', y, this.height],
-    ] as const) {
-      if (!Number.isInteger(value) || value < 0 || value >= side) {
-        throw invalidArgument('ERR_RANGE', name, `an integer from 0 to ${side - 1}`, value);
-      }
-    }
+    checkInteger(x, 'x', 0, this.width - 1);
+    checkInteger(y, 'y', 0, this.height - 1);
     const { counts } = this.rle;
     const position = x * this.height + y;
     let run = 0;

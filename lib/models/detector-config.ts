@@ -1,7 +1,20 @@
 import type { DetectorOptions } from '../modules/detector-options';
 import { BASE_MEMBERS, type BaseConfig, checkClassCounts, FUSION_MEMBERS } from './config-file';
 import { checkTask } from './loaders';
-import { type Check, configError, flag, list, object, oneOf, orNull, positive, share, whole } from './schema';
+import {
+  type Check,
+  configError,
+  flag,
+  fraction,
+  list,
+  object,
+  odd,
+  oneOf,
+  orNull,
+  positive,
+  share,
+  whole,
+} from './schema';
 
 /** What a detector finds: boxes; boxes with masks; or also the class of what is not countable. */
 export type DetectionTask = 'object-detection' | 'instance-segmentation' | 'panoptic-segmentation';
@@ -26,18 +39,56 @@ export interface DetectorConfig extends BaseConfig {
   readonly network: { readonly kind: DetectorKind; readonly options: DetectorOptions };
 }
 
-const upsampler: Check = (value, path) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw configError(path, 'an object such as { "type": "carafe" }', value);
-  }
-};
+/** Members beside `type`, by type. */
+type UpsamplerMembers = readonly (readonly [type: string | null, members: Readonly<Record<string, Check>>])[];
+
+const upsamplers: UpsamplerMembers = [
+  ['nearest', {}],
+  ['bilinear', {}],
+  ['pixel_shuffle', { upsampleKernel: odd }],
+  [
+    'carafe',
+    {
+      upKernel: odd,
+      upGroup: whole(1),
+      encoderKernel: odd,
+      encoderDilation: whole(1),
+      compressedChannels: whole(1),
+    },
+  ],
+];
+
+/** An upsampler: what its type has, and nothing of another type. */
+function upsampler(kinds: UpsamplerMembers, fallback: string | null): Check {
+  const type = oneOf(...kinds.map(([name]) => name));
+  return (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw configError(path, 'an object such as { "type": "carafe" }', value);
+    }
+    const { type: given = fallback } = value as { type?: unknown };
+    type(given, `${path}.type`);
+    const [, members] = kinds.find(([name]) => name === given)!;
+    object({ type, ...members })(value, path);
+  };
+}
+
+const neckUpsampler = upsampler(
+  [...upsamplers, [null, {}], ['deconv', { upsampleKernel: oneOf(2, 3, 4) }]],
+  null,
+);
+// The kernel of the mask head's own transposed convolution is no option.
+const maskUpsampler = upsampler([...upsamplers, ['deconv', { scaleFactor: whole(2, 2) }]], 'deconv');
 
 const backbone = object({
-  depth: whole(1),
+  depth: oneOf(18, 34, 50, 101, 152),
   inChannels: whole(1),
   baseChannels: whole(1),
+  numStages: whole(1, 4),
   outIndices: list(whole(0)),
   style: oneOf('pytorch', 'caffe'),
+  // Of training alone; published configs have them.
+  frozenStages: whole(-1, 4),
+  normEval: flag,
 });
 
 const neck = object({
@@ -45,7 +96,7 @@ const neck = object({
   inChannels: list(whole(1)),
   outChannels: whole(1),
   numOuts: whole(1),
-  upsampleCfg: upsampler,
+  upsampleCfg: neckUpsampler,
   compressRatio: whole(1),
   ...FUSION_MEMBERS,
 });
@@ -87,7 +138,7 @@ const roiHead = object({
       numConvs: whole(0),
       numClasses: whole(1),
       classAgnostic: flag,
-      upsampleCfg: upsampler,
+      upsampleCfg: maskUpsampler,
     }),
   ),
 });
@@ -100,18 +151,24 @@ const semanticHead = object({
   normGroups: whole(1),
 });
 
+/** At 0 every pixel of an image would belong to every mask. */
+const positiveFraction: Check = (value, path) => {
+  positive(value, path);
+  fraction(value, path);
+};
+
 const detectionTest: Readonly<Record<string, Check>> = {
-  scoreThr: share,
-  nmsIouThreshold: share,
+  scoreThr: fraction,
+  nmsIouThreshold: fraction,
   classAgnosticNms: flag,
   maxPerImg: whole(1),
-  maskThrBinary: share,
+  maskThrBinary: positiveFraction,
 };
 
 const testCfg = object({
-  rpn: object({ nmsPre: whole(1), maxPerImg: whole(1), nmsIouThreshold: share, minBboxSize: share }),
+  rpn: object({ nmsPre: whole(1), maxPerImg: whole(1), nmsIouThreshold: fraction, minBboxSize: share }),
   rcnn: object(detectionTest),
-  panoptic: object({ ...detectionTest, maskOverlap: share, stuffAreaLimit: whole(0) }),
+  panoptic: object({ ...detectionTest, maskOverlap: fraction, stuffAreaLimit: whole(0) }),
 });
 
 const config = object(

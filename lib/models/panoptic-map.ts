@@ -1,8 +1,8 @@
+import { checkInteger } from '../check';
 import { cocoIds } from '../coco/classes';
 import { encodePanopticPng } from '../coco/panoptic-png';
 import { panopticSegments, type SegmentInfo } from '../coco/panoptic-segments';
 import type { CocoBox } from '../coco/rle';
-import { invalidArgument } from '../errors';
 import { writeBytes } from '../image/labels';
 import type { Rgb } from '../image/types';
 
@@ -72,14 +72,8 @@ export class PanopticMap {
 
   /** The segment at column x and row y; undefined where there is none. Throws ERR_RANGE outside the image. */
   at(x: number, y: number): PanopticMapSegment | undefined {
-    for (const [name, value, side] of [
-      ['x', x, this.width],
-      ['y', y, this.height],
-    ] as const) {
-      if (!Number.isInteger(value) || value < 0 || value >= side) {
-        throw invalidArgument('ERR_RANGE', name, `an integer from 0 to ${side - 1}`, value);
-      }
-    }
+    checkInteger(x, 'x', 0, this.width - 1);
+    checkInteger(y, 'y', 0, this.height - 1);
     const id = this.ids[y * this.width + x];
     return this.segments.find((segment) => segment.id === id);
   }

@@ -21,10 +21,23 @@ function check(holds: (value: unknown) => boolean, expected: string): Check {
 const isWhole = (min: number) => (value: unknown) =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= min;
 
-/** A whole number from a least one. */
-export const whole = (min: number): Check => check(isWhole(min), `an integer from ${min}`);
+/** A whole number from a least one, to a greatest where one is named. */
+export const whole = (min: number, max?: number): Check =>
+  max === undefined
+    ? check(isWhole(min), `an integer from ${min}`)
+    : check((value) => isWhole(min)(value) && (value as number) <= max, `an integer from ${min} to ${max}`);
+/** An odd whole number from 1. */
+export const odd: Check = check(
+  (value) => isWhole(1)(value) && (value as number) % 2 === 1,
+  'an odd integer',
+);
 /** A number from 0. */
 export const share: Check = check((value) => typeof value === 'number' && value >= 0, 'a number from 0');
+/** A number from 0 to 1. */
+export const fraction: Check = check(
+  (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  'a number from 0 to 1',
+);
 export const positive: Check = check((value) => typeof value === 'number' && value > 0, 'a number above 0');
 export const text: Check = check((value) => typeof value === 'string', 'a string');
 export const flag: Check = check((value) => typeof value === 'boolean', 'true or false');
@@ -36,10 +49,10 @@ export const color: Check = check(
   'three integers from 0 to 255',
 );
 
-export const oneOf = (...choices: readonly string[]): Check =>
+export const oneOf = (...choices: readonly (string | number | null)[]): Check =>
   check(
     (value) => choices.includes(value as string),
-    `one of ${choices.map((each) => `'${each}'`).join(', ')}`,
+    `one of ${choices.map((each) => (typeof each === 'string' ? `'${each}'` : String(each))).join(', ')}`,
   );
 
 /** A list, of a given length where one is named. */

@@ -1,7 +1,8 @@
+import { checkInteger } from '../check';
 import { saveSafetensors } from '../checkpoint/save';
 import { StateDict } from '../checkpoint/state-dict';
 import { type CocoStuffResult, stuffResults } from '../coco/stuff-results';
-import { FreqFusionError, invalidArgument } from '../errors';
+import { FreqFusionError } from '../errors';
 import { writePicture } from '../image/canvas';
 import { decodeImage } from '../image/decode';
 import { type ClassArea, classAreas, classShares, labelRuns } from '../image/label-areas';
@@ -71,14 +72,8 @@ export class SegmentationMap implements LabelMap, SegmentationTensors {
 
   /** The class at column x and row y. Throws ERR_RANGE outside the image. */
   at(x: number, y: number): { index: number; name: string; score?: number } {
-    for (const [name, value, side] of [
-      ['x', x, this.width],
-      ['y', y, this.height],
-    ] as const) {
-      if (!Number.isInteger(value) || value < 0 || value >= side) {
-        throw invalidArgument('ERR_RANGE', name, `an integer from 0 to ${side - 1}`, value);
-      }
-    }
+    checkInteger(x, 'x', 0, this.width - 1);
+    checkInteger(y, 'y', 0, this.height - 1);
     const offset = y * this.width + x;
     const index = this.labels[offset]!;
     const score = this.scores?.[offset];

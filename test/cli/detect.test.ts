@@ -58,6 +58,32 @@ describe('freqfusion detect', () => {
     });
   });
 
+  it('takes the overlap from which the better of two boxes stays, and how strongly masks cover', async () => {
+    await inFolder(async (folder) => {
+      const run = async (name: string, ...flags: string[]) => {
+        const out = join(folder, name);
+        const { code, stdout } = await cli([
+          'detect',
+          PICTURE,
+          '-o',
+          out,
+          '--json',
+          '--score',
+          '0.05',
+          ...flags,
+        ]);
+        expect(code).toBe(0);
+        return { detections: JSON.parse(stdout).images[0].detections, bytes: readFileSync(out) };
+      };
+      const few = await run('few.png', '--iou', '0');
+      const many = await run('many.png', '--iou', '1');
+      expect(many.detections.length).toBeGreaterThan(few.detections.length);
+      const clear = await run('clear.png', '--iou', '0', '--opacity', '0');
+      expect(clear.detections).toEqual(few.detections);
+      expect(clear.bytes.equals(few.bytes)).toBe(false);
+    });
+  });
+
   it('writes the detections of each image, with masks, into a folder', async () => {
     await inFolder(async (folder) => {
       const { code } = await cli(['detect', PICTURE, SECOND, '-o', join(folder, 'made'), '--format', 'json']);
@@ -179,6 +205,8 @@ describe('freqfusion detect', () => {
     ],
     [[PICTURE, '-o', 'out.png', '--architecture', 'yolo'], 2, /architecture/],
     [[PICTURE, '-o', 'out.png', '--score', '2'], 2, /number from 0 to 1/],
+    [[PICTURE, '-o', 'out.png', '--iou', '-0.1'], 2, /number from 0 to 1/],
+    [[PICTURE, '-o', 'out.png', '--opacity', '1.1'], 2, /number from 0 to 1/],
     [[PICTURE, '-o', join(PICTURE, 'below', 'out.png')], 5, /cannot be made|cannot be written/],
   ])('%j ends with its own exit code', async (args, expected, message) => {
     await inFolder(async (cwd) => {

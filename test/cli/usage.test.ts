@@ -10,6 +10,7 @@ describe('the command line', () => {
     expect(help.code).toBe(0);
     for (const verb of [
       'segment',
+      'detect',
       'inspect',
       'convert',
       'verify',
@@ -26,6 +27,7 @@ describe('the command line', () => {
 
   it.each([
     'segment',
+    'detect',
     'inspect',
     'convert',
     'verify',

@@ -171,6 +171,30 @@ describe('average precision', () => {
     expect(add).toThrow(message);
   });
 
+  test('a report says what has been given so far, and changes nothing', () => {
+    const other = object(2, box, { image_id: 2, category_id: 5 });
+    const evaluator = new DetectionEvaluator(annotationsOf(truth(object(1, box), other)));
+    evaluator.add(1, [detection(box, 1)]);
+    const before = evaluator.report();
+    expect(before).toMatchObject({ ap50: expect.closeTo(0.5, 12), truths: 2, detections: 1 });
+    expect(before.classes.map(({ truths }) => truths)).toEqual([1, 1]);
+    expect(evaluator.report()).toEqual(before);
+    evaluator.add(2, [detection(box, 1, { image_id: 2, category_id: 5 })]);
+    expect(evaluator.report()).toMatchObject({ ap: one, truths: 2, detections: 2 });
+  });
+
+  test('of an image that is refused nothing is kept, and it can be given again', () => {
+    const segmentation = [[10, 10, 30, 10, 30, 30, 10, 30]];
+    const objects = [object(1, box, { segmentation }), object(2, box, { category_id: 5, segmentation })];
+    const evaluator = new DetectionEvaluator(annotationsOf(truth(...objects)), { task: 'segm' });
+    const found = detection(box, 1, { segmentation });
+    const wrong = { ...found, category_id: 5, segmentation: { size: [10, 10], counts: 'T3' } };
+    expect(() => evaluator.add(1, [found, wrong as CocoResult])).toThrow(/a mask of 100 x 100 pixels/);
+    expect(evaluator.report()).toMatchObject({ ap: 0, truths: 2, detections: 0 });
+    evaluator.add(1, [found, { ...found, category_id: 5 }]);
+    expect(evaluator.report()).toMatchObject({ ap: one, truths: 2, detections: 2 });
+  });
+
   test('an image is given once; masks of another size, and options that cannot be, are refused', () => {
     const evaluator = new DetectionEvaluator(annotationsOf(truth(object(1, box))));
     evaluator.add(1, []);

@@ -151,12 +151,23 @@ describe('instances files', () => {
     expect([truth.count, truth.of(7).length, truth.of(8)]).toEqual([3, 3, []]);
     expect(truth.of(7)[1]).toMatchObject({ id: 2, crowd: true, area: 6, box: [1, 1, 3, 2] });
     expect(truth.of(7).map((each) => rleArea(truth.mask(each)))).toEqual([6, 6, 6]);
+    expect((await readInstances(written({ ...instances, annotations: [] }))).count).toBe(0);
   });
 
   test.each([
     [{ ...instances, images: [] }, 'ERR_COCO_FORMAT', /a list images with at least one element/],
     [{ images: [image] }, 'ERR_COCO_FORMAT', /a list categories/],
     [[], 'ERR_COCO_FORMAT', /a list images/],
+    [
+      { images: [image], categories: [category] },
+      'ERR_COCO_FORMAT',
+      /a list annotations in .*, got undefined/,
+    ],
+    [
+      { ...instances, annotations: { 1: annotation } },
+      'ERR_COCO_FORMAT',
+      /a list annotations in .*, got (?!undefined)/,
+    ],
     [
       { ...instances, images: [{ ...image, width: 0 }] },
       'ERR_COCO_FORMAT',
@@ -261,6 +272,8 @@ describe('results files', () => {
   });
 
   test.each([
+    [{}, 'bbox', 'ERR_COCO_FORMAT', /a list of detections/],
+    [{ detections: [] }, 'bbox', 'ERR_COCO_FORMAT', /a list of detections/],
     [{ annotations: [result] }, 'bbox', 'ERR_COCO_FORMAT', /a list of detections/],
     [[{ ...result, image_id: 8 }], 'bbox', 'ERR_COCO_REFERENCE', /an image .* \[0\]\.image_id of .*results/],
     [[result, { ...result, category_id: 0 }], 'bbox', 'ERR_COCO_REFERENCE', /\[1\]\.category_id/],

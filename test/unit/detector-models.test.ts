@@ -243,6 +243,64 @@ describe('configs', () => {
     );
   });
 
+  /** The config with other options at a path. */
+  const having = (options: object) => ({ network: { kind: 'mask_rcnn', options } });
+  const rcnn = (member: object) => having({ testCfg: { rcnn: member } });
+
+  test.each([
+    having({
+      backbone: { depth: 50, numStages: 4, outIndices: [0, 1, 2, 3], frozenStages: 1, normEval: true },
+    }),
+    having({ backbone: { frozenStages: -1, normEval: false } }),
+    having({ neck: { type: 'FPN_CARAFE', upsampleCfg: { type: null } } }),
+    having({
+      neck: { type: 'FPN_CARAFE', upsampleCfg: { type: 'carafe', upKernel: 7, encoderDilation: 2 } },
+    }),
+    having({ neck: { type: 'FPN_CARAFE', upsampleCfg: { type: 'deconv', upsampleKernel: 4 } } }),
+    having({ roiHead: { maskHead: { upsampleCfg: { type: 'pixel_shuffle', upsampleKernel: 5 } } } }),
+    rcnn({ scoreThr: 0, nmsIouThreshold: 1, maskThrBinary: 1 }),
+  ])('%j is right, for the network too', (config) => {
+    expect(checkDetectorConfig(config)).toBe(config);
+    using network = makeDetector(config as unknown as DetectorConfig);
+    expect(network.parameterCount).toBeGreaterThan(0);
+  });
+
+  test.each([
+    [
+      having({ backbone: { depth: 49 } }),
+      /one of 18, 34, 50, 101, 152 for network\.options\.backbone\.depth/,
+    ],
+    [having({ backbone: { numStages: 5 } }), /from 1 to 4 for .*numStages/],
+    [having({ backbone: { normEval: 1 } }), /true or false for .*normEval/],
+    [having({ backbone: { frozenStages: -2 } }), /from -1 to 4 for .*frozenStages/],
+    [rcnn({ scoreThr: 1.5 }), /from 0 to 1 for .*rcnn\.scoreThr/],
+    [rcnn({ nmsIouThreshold: 2 }), /from 0 to 1 for .*rcnn\.nmsIouThreshold/],
+    [rcnn({ maskThrBinary: 0 }), /above 0 for .*rcnn\.maskThrBinary/],
+    [rcnn({ maskThrBinary: 127 }), /from 0 to 1 for .*rcnn\.maskThrBinary/],
+    [having({ testCfg: { rpn: { nmsIouThreshold: -1 } } }), /from 0 to 1 for .*rpn\.nmsIouThreshold/],
+    [having({ testCfg: { panoptic: { maskOverlap: 3 } } }), /from 0 to 1 for .*maskOverlap/],
+    [
+      having({ neck: { upsampleCfg: 'carafe' } }),
+      /an object such as .* for network\.options\.neck\.upsampleCfg/,
+    ],
+    [
+      having({ neck: { upsampleCfg: { type: 'carefe' } } }),
+      /'carafe', null, 'deconv' for .*upsampleCfg\.type/,
+    ],
+    [
+      having({ neck: { upsampleCfg: { type: 'nearest', upKernel: 5 } } }),
+      /only the members type for .*upsampleCfg/,
+    ],
+    [having({ neck: { upsampleCfg: { type: 'carafe', upKernel: 4 } } }), /an odd integer for .*upKernel/],
+    [having({ neck: { upsampleCfg: { type: 'deconv', upsampleKernel: 5 } } }), /one of 2, 3, 4 for/],
+    [having({ roiHead: { maskHead: { upsampleCfg: { type: null } } } }), /maskHead\.upsampleCfg\.type/],
+    [having({ roiHead: { maskHead: { upsampleCfg: { upsampleKernel: 3 } } } }), /maskHead\.upsampleCfg/],
+  ])('%j is refused', (config, message) => {
+    expect(() => checkDetectorConfig(config)).toThrow(
+      expect.objectContaining({ code: 'ERR_MODEL_CONFIG', message: expect.stringMatching(message) }),
+    );
+  });
+
   test('stuff counts among the classes of a panoptic model', () => {
     const options = {
       roiHead: { bboxHead: { numClasses: 2 } },
