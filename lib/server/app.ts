@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { limitAccess } from './access';
@@ -9,6 +10,7 @@ import type { ServerContext } from './context';
 import { ServerError, shuttingDown } from './errors';
 import { httpErrorOf } from './http-errors';
 import { KnownRoutes } from './known-routes';
+import { Rejections } from './rejections';
 import { logRequests } from './request-log';
 import { healthRoutes } from './routes/health';
 import { imageRoutes } from './routes/images';
@@ -85,8 +87,15 @@ function requestId({ headers }: Pick<IncomingMessage, 'headers'>): string {
 }
 
 function answerErrors(app: App, known: KnownRoutes): void {
-  app.setErrorHandler((error, request, reply) => {
+  const rejections = new Rejections();
+  app.setErrorHandler(async (error, request, reply) => {
     const { status, body, retryAfter } = httpErrorOf(error);
+    const held = body.code === 'ERR_QUEUE_FULL' ? rejections.add() : 0;
+    if (held > 0) {
+      // What was uploaded is of no use any more.
+      request.body = undefined;
+      await delay(held);
+    }
     if (status === 500) request.log.error({ err: error }, 'a request failed');
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     return reply
