@@ -59,6 +59,8 @@ class Primary {
   readonly #members = new Set<Member>();
   readonly #restarts = new Restarts();
   #stopping = false;
+  /** Whether every worker has been started. */
+  #complete = false;
   #announced = false;
   #end: ClusterEnd = { exitCode: 0 };
   #ended: () => void = () => {};
@@ -77,9 +79,7 @@ class Primary {
     // answered nor closed, ever. What a killed worker had accepted is reset, and what it had not goes to another.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec: join(__dirname, 'worker.js'), args: [], silent: false });
-    // The first answers at once that it lives. The others listen when their models are loaded: one that says that it is
-    // ready speaks for all that connections go to.
-    for (let index = 0; index < this.#config.server.workers; index += 1) this.#fork(index, index > 0);
+    this.#fork(0, false);
     void signalled((signal) => {
       this.#log.info({ signal }, 'shutting down');
       this.#stop({ exitCode: 0 });
@@ -105,6 +105,7 @@ class Primary {
     switch (message.type) {
       case 'ready':
         member.readyAt = performance.now();
+        this.#forkOthers();
         this.#ready(message.url);
         break;
       case 'failed':
@@ -121,6 +122,16 @@ class Primary {
         );
         break;
     }
+  }
+
+  /**
+   * The first answers at once that it lives. The others start when it is ready, and listen when their models are loaded:
+   * a worker that says that it is ready speaks for all that connections go to.
+   */
+  #forkOthers(): void {
+    if (this.#complete || this.#stopping) return;
+    this.#complete = true;
+    for (let index = 1; index < this.#config.server.workers; index += 1) this.#fork(index, true);
   }
 
   #ready(url: string): void {
